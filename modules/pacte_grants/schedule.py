@@ -1,0 +1,1062 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"Schedule of payments and what stands in the way of each instalment."
+import datetime as dt
+from collections import defaultdict
+from decimal import ROUND_HALF_UP, Decimal
+
+from sql import Cast, Literal, Null, Union
+from sql.aggregate import Sum
+from sql.conditionals import Case, Coalesce
+from sql.functions import Function
+from sql.operators import Concat, Exists
+
+from trytond import backend
+from trytond.i18n import gettext
+from trytond.model import (
+    Index, ModelSQL, ModelView, fields, sequence_ordered)
+from trytond.modules.currency.fields import Monetary
+from trytond.pool import Pool, PoolMeta
+from trytond.pyson import Eval, If
+from trytond.tools import grouped_slice, reduce_ids
+
+from .check import AmountMixin, money
+from .convention import OPEN_STATES, AgreedChildMixin
+from .exceptions import CeilingError, CompletenessError, FrozenError
+from .mixin import FrozenByMixin, WorkflowMixin, transition
+from .scheme import INSTALMENT_KINDS, TRIGGERS
+from .sums import SLICE, read_sums
+
+LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
+
+
+def split(amount, shares, digits=2):
+    """Return ``amount`` (Decimal, euros) cut in proportion to ``shares``.
+
+    Every part is rounded to ``digits``; the last takes what rounding left,
+    so that the parts always add up to the amount (invariant 10).
+    """
+    total = sum(shares)
+    quantum = Decimal(1).scaleb(-digits)
+    parts, cut, done = [], Decimal(0), Decimal(0)
+    for share in shares:
+        # Round the running total, not each part: no part goes astray by
+        # more than one cent.  Halves up, so that equal shares never differ
+        # by more.
+        cut += share
+        upto = (amount * cut / total).quantize(quantum, ROUND_HALF_UP)
+        parts.append(upto - done)
+        done = upto
+    parts[-1] += amount - done
+    return parts
+
+
+class _Date(Function):
+    __slots__ = ()
+    _function = 'DATE'
+
+
+def _add_days(date, days):
+    "Return the SQL of a date and a number of days after it."
+    if backend.name == 'sqlite':
+        return _Date(date, Concat(Cast(days, 'VARCHAR'), ' days'))
+    return date + days
+
+
+class Instalment(
+        AmountMixin, AgreedChildMixin, WorkflowMixin, FrozenByMixin,
+        sequence_ordered(), ModelSQL, ModelView):
+    __name__ = 'grant.instalment'
+    _agreed_with = [
+        'convention', 'tranche', 'kind', 'amount', 'trigger', 'delay', 'date']
+    _amounts = ('amount',)
+    _frozen_by = 'convention'
+    _parent_states = OPEN_STATES
+    _free_fields = frozenset({'cancel_reason'})
+    _frozen = {
+        'certified': frozenset(),
+        'approved': frozenset(),
+        'paying': frozenset(),
+        'paid': frozenset(),
+        'cancelled': frozenset(),
+        }
+
+    company = fields.Function(fields.Many2One(
+            'company.company', "Company", required=True),
+        'on_change_with_company', searcher='search_convention_field')
+    currency = fields.Function(fields.Many2One(
+            'currency.currency', "Currency"), 'on_change_with_currency')
+    convention = fields.Many2One(
+        'grant.convention', "Convention", required=True, ondelete='CASCADE')
+    party = fields.Function(fields.Many2One(
+            'party.party', "Partner",
+            context={'company': Eval('company', -1)}, depends={'company'}),
+        'on_change_with_party', searcher='search_convention_field')
+    officer = fields.Function(fields.Many2One(
+            'company.employee', "Officer"),
+        'on_change_with_officer', searcher='search_convention_field')
+    tranche = fields.Many2One(
+        'grant.tranche', "Tranche", required=True, ondelete='CASCADE',
+        domain=[('convention', '=', Eval('convention', -1))])
+    kind = fields.Selection(
+        INSTALMENT_KINDS, "Kind", required=True, sort=False)
+    kind_string = kind.translated('kind')
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency', required=True)
+    trigger = fields.Selection(
+        TRIGGERS, "Trigger", required=True, sort=False)
+    delay = fields.Integer(
+        "Delay", required=True, help="Days after the notification.",
+        states={'invisible': Eval('trigger') != 'notification'})
+    date = fields.Date(
+        "Date", help="The day before which it is not paid.",
+        states={
+            'required': Eval('trigger') == 'date',
+            'invisible': Eval('trigger') != 'date',
+            })
+    conditions = fields.Many2Many(
+        'grant.condition-grant.instalment', 'instalment', 'condition',
+        "Partner's Undertakings", readonly=True,
+        help="What holds the instalment back until it is met or waived.")
+    blockers = fields.One2Many(
+        'grant.instalment.blocker', 'instalment', "Blockers", readonly=True)
+    blocker_text = fields.Function(
+        fields.Text("What Is Missing"), 'get_blockers')
+    blocker_count = fields.Function(
+        fields.Integer("Blockers"), 'get_blockers')
+    ready = fields.Function(
+        fields.Boolean("Ready"), 'get_blockers', searcher='search_ready')
+    whose_turn = fields.Function(fields.Selection([
+                (None, ""),
+                ('officer', "Officer"),
+                ('partner', "Partner"),
+                ('assembly', "Assembly Service"),
+                ('finance', "Finance"),
+                ('manager', "Head of Service"),
+                ('payer', "Payer"),
+                ('nobody', "Nobody"),
+                ], "Whose Turn", sort=False), 'get_blockers')
+    executory_on = fields.Function(
+        fields.Date("Act Executory On"), 'get_convention_date')
+    frozen_on = fields.Function(
+        fields.Date("Voted On"), 'get_convention_date',
+        searcher='search_convention_field')
+    signed_partner_on = fields.Function(
+        fields.Date("Signed by the Partner"), 'get_convention_date',
+        searcher='search_convention_field')
+    signed_department_on = fields.Function(
+        fields.Date("Signed by the Department"), 'get_convention_date',
+        searcher='search_convention_field')
+    notified_on = fields.Function(
+        fields.Date("Notified On"), 'get_convention_date',
+        searcher='search_convention_field')
+    due_since = fields.Function(
+        fields.Date("Payable Since"),
+        'get_due_since', searcher='search_due_since')
+    pay_before = fields.Function(fields.Date(
+            "To Be Paid Before",
+            help="The end of the delay of payment (L05)."),
+        'get_due_since', searcher='search_due_since')
+    days_left = fields.Function(fields.Integer(
+            "Days Left", help="Until the end of the delay of payment."),
+        'get_due_since')
+    cancel_reason = fields.Text(
+        "Reason of the Cancellation",
+        states={'readonly': Eval('state') != 'planned'})
+    state = fields.Selection([
+            ('planned', "Planned"),
+            ('certified', "Certified"),
+            ('approved', "Approved by Finance"),
+            ('paying', "Sent for Payment"),
+            ('paid', "Paid"),
+            ('cancelled', "Cancelled"),
+            ], "State", required=True, readonly=True, sort=False)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._order = [
+            ('convention', 'DESC'), ('tranche.year', 'ASC'),
+            ('sequence', 'ASC NULLS FIRST'), ('id', 'ASC')]
+        cls._sql_indexes.update({
+                Index(table, (table.convention, Index.Equality())),
+                Index(table, (table.tranche, Index.Equality())),
+                Index(table,
+                    (table.state, Index.Equality(cardinality='low'))),
+                })
+        cls._transitions = {
+            ('planned', 'certified'),
+            ('certified', 'planned'),
+            ('certified', 'approved'),
+            ('approved', 'certified'),
+            ('approved', 'paying'),
+            ('paying', 'certified'),
+            ('paying', 'paid'),
+            ('paid', 'certified'),
+            ('planned', 'cancelled'),
+            }
+        cls._buttons.update({
+                'cancel': {
+                    'invisible': Eval('state') != 'planned',
+                    'depends': ['state'],
+                    },
+                })
+
+    @classmethod
+    def default_state(cls):
+        return 'planned'
+
+    @classmethod
+    def default_trigger(cls):
+        return 'notification'
+
+    @classmethod
+    def default_delay(cls):
+        return 0
+
+    @fields.depends('convention', '_parent_convention.company')
+    def on_change_with_company(self, name=None):
+        return self.convention.company if self.convention else None
+
+    @fields.depends('convention', '_parent_convention.company')
+    def on_change_with_currency(self, name=None):
+        if self.convention and self.convention.company:
+            return self.convention.company.currency
+
+    @fields.depends('convention', '_parent_convention.party')
+    def on_change_with_party(self, name=None):
+        return self.convention.party if self.convention else None
+
+    @fields.depends('convention', '_parent_convention.officer')
+    def on_change_with_officer(self, name=None):
+        return self.convention.officer if self.convention else None
+
+    @classmethod
+    def search_convention_field(cls, name, clause):
+        return [('convention.' + clause[0], *clause[1:])]
+
+    def get_rec_name(self, name):
+        return (
+            f'{self.convention.number} – {self.kind_string} '
+            f'{self.tranche.year}')
+
+    @classmethod
+    def search_rec_name(cls, name, clause):
+        return [('convention.rec_name', *clause[1:])]
+
+    @classmethod
+    def get_blockers(cls, instalments, names):
+        Blocker = Pool().get('grant.instalment.blocker')
+        found = defaultdict(list)
+        for blocker in Blocker.search([
+                    ('instalment', 'in', [i.id for i in instalments])]):
+            found[blocker.instalment.id].append(blocker)
+        descriptions = {}
+        if 'blocker_text' in names:
+            descriptions = Blocker.get_description(
+                [b for blockers in found.values() for b in blockers],
+                'description')
+        result = {name: {} for name in names}
+        for instalment in instalments:
+            blockers = found[instalment.id]
+            values = {
+                'blocker_text': '\n'.join(
+                    f'– {descriptions[b.id]}' for b in blockers
+                    if b.id in descriptions),
+                'blocker_count': len(blockers),
+                'ready': (
+                    not blockers
+                    and instalment.state in ['planned', 'certified']),
+                'whose_turn': cls._get_turn(instalment, blockers),
+                }
+            for name in names:
+                result[name][instalment.id] = values[name]
+        return result
+
+    @classmethod
+    def _get_turn(cls, instalment, blockers):
+        if blockers:
+            return blockers[0].lifted_by
+        return {
+            'planned': 'officer',
+            'certified': 'finance',
+            'approved': 'finance',
+            'paying': 'payer',
+            }.get(instalment.state)
+
+    @classmethod
+    def get_convention_date(cls, instalments, names):
+        return {
+            name: {i.id: getattr(i.convention, name) for i in instalments}
+            for name in names}
+
+    @classmethod
+    def search_ready(cls, name, clause):
+        _, operator, value = clause
+        ready = [
+            ('blockers', '=', None),
+            ('state', 'in', ['planned', 'certified']),
+            ]
+        if bool(value) == (operator == '='):
+            return ready
+        return ['OR',
+            ('blockers', '!=', None),
+            ('state', 'not in', ['planned', 'certified']),
+            ]
+
+    @classmethod
+    def get_due_since(cls, instalments, names):
+        Parameter = Pool().get('grant.parameter')
+        today = Pool().get('ir.date').today()
+        delay = dt.timedelta(days=int(Parameter.get('L05_PAYMENT_DELAY')))
+        result = {name: {} for name in names}
+        for instalment in instalments:
+            due_since = instalment._compute_due_since()
+            pay_before = due_since + delay if due_since else None
+            values = {
+                'due_since': due_since,
+                'pay_before': pay_before,
+                'days_left': (
+                    (pay_before - today).days
+                    if pay_before and instalment.state != 'paid' else None),
+                }
+            for name in names:
+                result[name][instalment.id] = values[name]
+        return result
+
+    def _compute_due_since(self):
+        notified_on = self.convention.notified_on
+        if not notified_on or self.state == 'cancelled':
+            return None
+        if self.trigger == 'date' and self.date:
+            return max(self.date, notified_on)
+        return notified_on + dt.timedelta(days=self.delay or 0)
+
+    @classmethod
+    def _due_since(cls, instalment, convention):
+        "Return the SQL of what ``_compute_due_since`` returns."
+        notified_on = convention.notified_on
+        return Case(
+            (instalment.state == 'cancelled', Null),
+            ((instalment.trigger == 'date')
+                & (instalment.date > notified_on), instalment.date),
+            ((instalment.trigger == 'date')
+                & (instalment.date != Null), notified_on),
+            else_=_add_days(notified_on, Coalesce(instalment.delay, 0)))
+
+    @classmethod
+    def _pay_before(cls, instalment, convention):
+        Parameter = Pool().get('grant.parameter')
+        return _add_days(
+            cls._due_since(instalment, convention),
+            int(Parameter.get('L05_PAYMENT_DELAY')))
+
+    @classmethod
+    def search_due_since(cls, name, clause):
+        _, operator, value = clause
+        Operator = fields.SQL_OPERATORS[operator]
+        instalment = cls.__table__()
+        convention = Pool().get('grant.convention').__table__()
+        date = getattr(cls, f'_{name}')(instalment, convention)
+        where = cls.due_since._domain_add_null(
+            date, operator, value, Operator(date, value))
+        return [('id', 'in', instalment.join(
+                    convention,
+                    condition=instalment.convention == convention.id
+                    ).select(instalment.id, where=where))]
+
+    @classmethod
+    def _order_date(cls, name, tables):
+        instalment, _ = tables[None]
+        if 'convention' not in tables:
+            convention = Pool().get('grant.convention').__table__()
+            tables['convention'] = {
+                None: (convention, convention.id == instalment.convention),
+                }
+        convention, _ = tables['convention'][None]
+        return [getattr(cls, f'_{name}')(instalment, convention)]
+
+    @classmethod
+    def order_due_since(cls, tables):
+        return cls._order_date('due_since', tables)
+
+    @classmethod
+    def order_pay_before(cls, tables):
+        return cls._order_date('pay_before', tables)
+
+    @classmethod
+    def order_days_left(cls, tables):
+        return cls._order_date('pay_before', tables)
+
+    @classmethod
+    def view_attributes(cls):
+        return super().view_attributes() + [
+            ('/tree/field[@name="blocker_count"]', 'visual',
+                If(Eval('blocker_count', 0) > 0, 'warning', '')),
+            ('//group[@id="blocked"]', 'states', {
+                    'invisible': ~Eval('blocker_count', 0),
+                    }, ['blocker_count']),
+            ('//group[@id="cancellation"]', 'states', {
+                    'invisible': ~Eval('state').in_(
+                        ['planned', 'cancelled']),
+                    }),
+            ]
+
+    @classmethod
+    def check_modification(
+            cls, mode, instalments, values=None, external=False):
+        super().check_modification(
+            mode, instalments, values=values, external=external)
+        if mode == 'write' and 'amount' in values:
+            # Who changes an amount never approves its payment.
+            Pool().get('grant.event').add([{
+                        'record': i, 'name': 'amount',
+                        'before': i.amount, 'after': values['amount'],
+                        } for i in instalments
+                    if i.amount != values['amount']])
+
+    @classmethod
+    def on_modification(cls, mode, instalments, field_names=None):
+        super().on_modification(mode, instalments, field_names=field_names)
+        if mode == 'create' or (
+                mode == 'write'
+                and field_names & {'amount', 'tranche', 'state'}):
+            Tranche = Pool().get('grant.tranche')
+            Tranche.check_instalments(
+                list({i.tranche for i in instalments}))
+        if mode == 'create' or mode == 'write' and 'kind' in field_names:
+            Condition = Pool().get('grant.condition')
+            Condition.set_blocks([
+                    c for convention in {i.convention for i in instalments}
+                    for c in convention.conditions])
+
+    @classmethod
+    def create_from_schemes(cls, tranches):
+        """Add to the tranches the instalments of their schemes' templates,
+        one single payment where a scheme has none."""
+        Scheme = Pool().get('grant.scheme')
+        Scheme.check_shares(
+            list({t.convention.scheme for t in tranches}))
+        vlist = []
+        for tranche in tranches:
+            template = tranche.convention.scheme.instalments
+            if not template:
+                vlist.append({
+                        'convention': tranche.convention.id,
+                        'tranche': tranche.id,
+                        'sequence': 1,
+                        'kind': 'single',
+                        'amount': tranche.amount,
+                        })
+                continue
+            parts = split(tranche.amount, [line.share for line in template])
+            start = dt.date(tranche.year, 1, 1)
+            for sequence, (line, part) in enumerate(
+                    zip(template, parts, strict=True), 1):
+                vlist.append({
+                        'convention': tranche.convention.id,
+                        'tranche': tranche.id,
+                        'sequence': sequence,
+                        'kind': line.kind,
+                        'amount': part,
+                        'trigger': line.trigger,
+                        'delay': (
+                            line.delay if line.trigger == 'notification'
+                            else 0),
+                        'date': (
+                            start + dt.timedelta(days=line.delay)
+                            if line.trigger == 'date' else None),
+                        })
+        return cls.create(vlist)
+
+    @classmethod
+    def resplit(cls, tranches):
+        """Bring the planned instalments of the tranches to the amounts of
+        the tranches, in their former proportions."""
+        to_save = []
+        for tranche in tranches:
+            planned = [i for i in tranche.instalments if i.state == 'planned']
+            done = sum(
+                (i.amount for i in tranche.instalments
+                    if i.state in LIVE and i.state != 'planned'), Decimal(0))
+            rest = tranche.amount - tranche.reduction - done
+            if not planned:
+                if rest:
+                    raise CeilingError(gettext(
+                            'pacte_grants.msg_schedule_nothing_planned',
+                            tranche=tranche.rec_name))
+                continue
+            shares = [i.amount for i in planned]
+            if not any(shares):
+                shares = [Decimal(1)] * len(planned)
+            for instalment, part in zip(
+                    planned, split(rest, shares), strict=True):
+                instalment.amount = part
+                to_save.append(instalment)
+        cls.save(to_save)
+
+    @classmethod
+    @ModelView.button
+    @transition('cancelled')
+    def cancel(cls, instalments):
+        """Give up an instalment for good: the tranche is reduced by it, and
+        the journal says why."""
+        pool = Pool()
+        Tranche = pool.get('grant.tranche')
+        for instalment in instalments:
+            if not instalment.cancel_reason:
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_instalment_cancel_reason',
+                        instalment=instalment.rec_name))
+            if instalment.convention.freezing_state in OPEN_STATES:
+                raise FrozenError(gettext(
+                        'pacte_grants.msg_instalment_cancel_open',
+                        instalment=instalment.rec_name))
+        cls._cancel(instalments, Tranche)
+
+    @classmethod
+    def _cancel(cls, instalments, Tranche):
+        reductions = defaultdict(Decimal)
+        for instalment in instalments:
+            reductions[instalment.tranche] += instalment.amount
+        Pool().get('grant.event').add([{
+                    'record': i, 'name': 'reduction',
+                    'before': i.amount, 'after': Decimal(0),
+                    'reason': i.cancel_reason or i.convention.ending_reason,
+                    } for i in instalments])
+        # The instalments leave the sum before the reduction enters it.
+        cls.write(instalments, {'state': 'cancelled'})
+        for tranche in Tranche.claim(list(reductions)):
+            Tranche.write([tranche], {
+                    'reduction': tranche.reduction + reductions[tranche]})
+
+
+class Blocker(ModelSQL, ModelView):
+    """What stands in the way of an instalment: one query per rule.
+
+    Read by the form, the lists and their tabs, and by the certification
+    alike (invariant 4).
+    """
+    __name__ = 'grant.instalment.blocker'
+
+    instalment = fields.Many2One(
+        'grant.instalment', "Instalment", required=True)
+    code = fields.Selection('get_codes', "What Is Missing", sort=False)
+    code_string = code.translated('code')
+    since = fields.Date("Since")
+    lifted_by = fields.Selection([
+            ('officer', "Officer"),
+            ('partner', "Partner"),
+            ('assembly', "Assembly Service"),
+            ('finance', "Finance"),
+            ('manager', "Head of Service"),
+            ('nobody', "Nobody"),
+            ], "Lifted By", sort=False)
+    lifted_by_string = lifted_by.translated('lifted_by')
+    origin = fields.Reference("Origin", selection='get_origins')
+    description = fields.Function(
+        fields.Char("Description"), 'get_description')
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        cls.__access__.add('instalment')
+        cls._order = [('instalment', 'ASC'), ('id', 'ASC')]
+
+    @classmethod
+    def get_origins(cls):
+        IrModel = Pool().get('ir.model')
+        return [(name, IrModel.get_name(name)) for name in [
+                'grant.convention', 'grant.condition', 'party.party',
+                'grant.instalment']]
+
+    @classmethod
+    def get_codes(cls):
+        return [
+            (code, gettext(f'pacte_grants.msg_blocker_{code}'))
+            for code, _, _ in cls._rules()]
+
+    def get_rec_name(self, name):
+        return self.code_string
+
+    @classmethod
+    def get_description(cls, blockers, name):
+        Condition = Pool().get('grant.condition')
+        conditions = {}
+        for row in cls.read(
+                [b.id for b in blockers if b.code == 'condition'],
+                ['origin']):
+            conditions[row['id']] = int(row['origin'].split(',')[1])
+        names = {
+            c.id: c.rec_name
+            for c in Condition.browse(list(set(conditions.values())))}
+        descriptions = {}
+        for blocker in blockers:
+            text = blocker.code_string
+            if blocker.id in conditions:
+                text = f'{text} : {names[conditions[blocker.id]]}'
+            descriptions[blocker.id] = f'{text} ({blocker.lifted_by_string})'
+        return descriptions
+
+    @classmethod
+    def _rules(cls):
+        """Return the rules: code, who lifts it, and the method that returns
+        its query.
+
+        A query has the columns ``id`` (of the instalment, or of another
+        record that makes the row unique), ``instalment``, ``since`` and
+        ``origin``.  The place in the list is part of the row's identity:
+        add at the end.
+        """
+        return [
+            ('not_voted', 'assembly', cls._not_voted),
+            ('not_executory', 'assembly', cls._not_executory),
+            ('anomaly', 'finance', cls._anomaly),
+            ('not_issued', 'officer', cls._not_issued),
+            ('partner_signature', 'partner', cls._partner_signature),
+            ('department_signature', 'manager', cls._department_signature),
+            ('not_notified', 'officer', cls._not_notified),
+            ('not_active', 'nobody', cls._not_active),
+            ('commitment', 'finance', cls._commitment),
+            ('condition', 'partner', cls._condition),
+            ('bank_account', 'finance', cls._bank_account),
+            ('republican_commitment', 'partner',
+                cls._republican_commitment),
+            ('too_early', 'nobody', cls._too_early),
+            ]
+
+    @classmethod
+    def table_query(cls):
+        queries = []
+        rules = cls._rules()
+        for index, (code, lifted_by, method) in enumerate(rules):
+            query = method()
+            queries.append(query.select(
+                    (query.id * 64 + index).as_('id'),
+                    query.instalment.as_('instalment'),
+                    Literal(code).as_('code'),
+                    query.since.as_('since'),
+                    Literal(lifted_by).as_('lifted_by'),
+                    query.origin.as_('origin')))
+        return Union(*queries, all_=True)
+
+    @classmethod
+    def _base(cls):
+        """Return the tables of the instalments that wait and of their
+        conventions, their join and the condition."""
+        pool = Pool()
+        instalment = pool.get('grant.instalment').__table__()
+        convention = pool.get('grant.convention').__table__()
+        join = instalment.join(
+            convention, condition=instalment.convention == convention.id)
+        where = instalment.state.in_(['planned', 'certified', 'approved'])
+        return instalment, convention, join, where
+
+    @classmethod
+    def _select(cls, base, where, since=None, origin=None, id=None):
+        instalment, convention, join, waiting = base
+        if since is None:
+            since = Cast(Null, cls.since.sql_type().base)
+        if origin is None:
+            origin = cls._origin('grant.convention', convention.id)
+        return join.select(
+            (instalment.id if id is None else id).as_('id'),
+            instalment.id.as_('instalment'),
+            since.as_('since'),
+            origin.as_('origin'),
+            where=waiting & where)
+
+    @classmethod
+    def _origin(cls, model, id):
+        return Concat(f'{model},', Cast(id, cls.origin.sql_type().base))
+
+    @classmethod
+    def _decided(cls, convention, *states):
+        """Return the condition that the convention has a granted decision
+        in a deliberation in one of the states."""
+        pool = Pool()
+        application = pool.get('grant.application').__table__()
+        decision = pool.get('grant.decision').__table__()
+        deliberation = pool.get('grant.deliberation').__table__()
+        return Exists(application
+            .join(decision,
+                condition=decision.application == application.id)
+            .join(deliberation,
+                condition=decision.deliberation == deliberation.id)
+            .select(Literal(1),
+                where=(application.convention == convention.id)
+                & (decision.outcome == 'granted')
+                & deliberation.state.in_(list(states))))
+
+    @classmethod
+    def _not_voted(cls):
+        base = cls._base()
+        return cls._select(
+            base, ~cls._decided(base[1], 'voted', 'executory'),
+            since=base[1].agreed_on)
+
+    @classmethod
+    def _not_executory(cls):
+        base = cls._base()
+        return cls._select(
+            base, cls._decided(base[1], 'voted'), since=base[1].frozen_on)
+
+    @classmethod
+    def _anomaly(cls):
+        pool = Pool()
+        base = cls._base()
+        application = pool.get('grant.application').__table__()
+        decision = pool.get('grant.decision').__table__()
+        anomaly = Exists(application
+            .join(decision,
+                condition=decision.application == application.id)
+            .select(Literal(1),
+                where=(application.convention == base[1].id)
+                & (decision.outcome == 'granted')
+                & (decision.anomaly != Null)
+                & (decision.regularised_by == Null)))
+        return cls._select(base, anomaly, since=base[1].frozen_on)
+
+    @classmethod
+    def _not_issued(cls):
+        base = cls._base()
+        return cls._select(
+            base, base[1].state.in_(['draft', 'negotiation', 'agreed']),
+            since=base[1].frozen_on)
+
+    @classmethod
+    def _partner_signature(cls):
+        base = cls._base()
+        return cls._select(
+            base, (base[1].form == 'convention')
+            & base[1].state.in_(['issued', 'signed'])
+            & (base[1].signed_partner_on == Null),
+            since=base[1].issued_on)
+
+    @classmethod
+    def _department_signature(cls):
+        base = cls._base()
+        return cls._select(
+            base, (base[1].form == 'convention')
+            & base[1].state.in_(['issued', 'signed'])
+            & (base[1].signed_department_on == Null),
+            since=base[1].issued_on)
+
+    @classmethod
+    def _not_notified(cls):
+        base = cls._base()
+        return cls._select(
+            base, base[1].state.in_(['issued', 'signed'])
+            & (base[1].notified_on == Null),
+            since=base[1].issued_on)
+
+    @classmethod
+    def _not_active(cls):
+        base = cls._base()
+        return cls._select(base, base[1].state.in_([
+                    'closed', 'terminated', 'lapsed', 'renounced',
+                    'cancelled']))
+
+    @classmethod
+    def _commitment(cls):
+        pool = Pool()
+        base = cls._base()
+        application = pool.get('grant.application').__table__()
+        decision = pool.get('grant.decision').__table__()
+        commitment = pool.get('grant.commitment').__table__()
+        tranche = pool.get('grant.tranche').__table__()
+        numbered = Exists(application
+            .join(decision,
+                condition=decision.application == application.id)
+            .join(commitment,
+                condition=decision.commitment == commitment.id)
+            .join(tranche,
+                condition=tranche.id == base[0].tranche)
+            .select(Literal(1),
+                where=(application.convention == base[1].id)
+                & (commitment.year == tranche.year)
+                & (commitment.state == 'committed')
+                & (Coalesce(commitment.finance_number, '') != '')))
+        return cls._select(
+            base, (base[1].frozen_on != Null) & ~numbered,
+            since=base[1].frozen_on)
+
+    @classmethod
+    def _condition(cls):
+        pool = Pool()
+        instalment, convention, join, waiting = base = cls._base()
+        condition = pool.get('grant.condition').__table__()
+        link = pool.get('grant.condition-grant.instalment').__table__()
+        join = (join
+            .join(link, condition=link.instalment == instalment.id)
+            .join(condition, condition=link.condition == condition.id))
+        base = instalment, convention, join, waiting
+        return cls._select(
+            base, ~condition.state.in_(['met', 'waived']),
+            since=condition.due_date,
+            origin=cls._origin('grant.condition', condition.id),
+            id=link.id)
+
+    @classmethod
+    def _bank_account(cls):
+        base = cls._base()
+        Link = Pool().get('bank.account-party.party')
+        verified = Link.verified_query()
+        chosen = base[0].bank_account
+        return cls._select(
+            base, (
+                (chosen == Null)
+                & ~base[1].party.in_(verified.select(verified.owner)))
+            | ((chosen != Null)
+                & ~chosen.in_(verified.select(verified.link))),
+            origin=cls._origin('party.party', base[1].party))
+
+    @classmethod
+    def _republican_commitment(cls):
+        base = cls._base()
+        party = Pool().get('party.party').__table__()
+        missing = Exists(party.select(Literal(1),
+                where=(party.id == base[1].party)
+                & (party.partner_kind == 'association')
+                & (party.republican_commitment_on == Null)))
+        return cls._select(
+            base, missing, origin=cls._origin('party.party', base[1].party))
+
+    @classmethod
+    def _too_early(cls):
+        Date = Pool().get('ir.date')
+        base = cls._base()
+        instalment = base[0]
+        return cls._select(
+            base, (instalment.trigger == 'date')
+            & (instalment.date > Date.today()),
+            since=instalment.date,
+            origin=cls._origin('grant.instalment', instalment.id))
+
+
+class ConditionInstalment(FrozenByMixin, ModelSQL):
+    __name__ = 'grant.condition-grant.instalment'
+    _frozen_by = 'condition.convention'
+    _parent_states = OPEN_STATES
+
+    condition = fields.Many2One(
+        'grant.condition', "Undertaking", required=True,
+        ondelete='CASCADE')
+    instalment = fields.Many2One(
+        'grant.instalment', "Instalment", required=True,
+        ondelete='CASCADE')
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls.__access__.add('condition')
+        cls._sql_indexes.update({
+                Index(table, (table.condition, Index.Equality())),
+                Index(table, (table.instalment, Index.Equality())),
+                })
+
+    def get_rec_name(self, name):
+        return f'{self.condition.rec_name} – {self.instalment.rec_name}'
+
+
+class Condition(metaclass=PoolMeta):
+    __name__ = 'grant.condition'
+
+    blocks = fields.Many2Many(
+        'grant.condition-grant.instalment', 'condition', 'instalment',
+        "Instalments Held Back", readonly=True,
+        help="The instalments that wait until the undertaking is met or "
+        "waived.")
+    blocks_text = fields.Function(
+        fields.Char("Holds Back"), 'get_blocks_text')
+
+    @classmethod
+    def get_blocks_text(cls, conditions, name):
+        return {
+            c.id: ' ; '.join(
+                f'{i.kind_string} {i.tranche.year} : {money(i.amount)}'
+                for i in c.blocks
+                if i.state in {'planned', 'certified', 'approved'}) or None
+            for c in conditions}
+
+    @classmethod
+    def on_modification(cls, mode, conditions, field_names=None):
+        super().on_modification(mode, conditions, field_names=field_names)
+        if mode == 'create' or (
+                mode == 'write' and 'block_kinds' in field_names):
+            cls.set_blocks(conditions)
+
+    @classmethod
+    def set_blocks(cls, conditions):
+        """Name the instalments that the conditions hold back: those of the
+        kinds that they say."""
+        for condition in conditions:
+            wanted = {
+                i.id for i in condition.convention.instalments
+                if i.kind in (condition.block_kinds or ())}
+            blocked = {i.id for i in condition.blocks}
+            if wanted != blocked:
+                cls.write([condition], {
+                        'blocks': [
+                            ('remove', sorted(blocked - wanted)),
+                            ('add', sorted(wanted - blocked)),
+                            ],
+                        })
+
+    @classmethod
+    def copy(cls, conditions, default=None):
+        default = {} if default is None else default.copy()
+        default.setdefault('blocks', None)
+        return super().copy(conditions, default=default)
+
+
+class Scheme(metaclass=PoolMeta):
+    __name__ = 'grant.scheme'
+
+    @classmethod
+    def check_shares(cls, schemes):
+        """Raise ``CompletenessError`` for a scheme whose template of
+        payments does not add up to 100 %."""
+        for scheme in schemes:
+            if not scheme.instalments:
+                continue
+            total = sum(line.share for line in scheme.instalments)
+            if total != 1:
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_scheme_shares',
+                        scheme=scheme.rec_name,
+                        total=money(total * 100)))
+
+
+class Tranche(metaclass=PoolMeta):
+    __name__ = 'grant.tranche'
+
+    instalments = fields.One2Many(
+        'grant.instalment', 'tranche', "Instalments", readonly=True)
+    reduction = Monetary(
+        "Reduction", currency='currency', digits='currency', required=True,
+        readonly=True, help="Sum of the instalments that were cancelled.")
+
+    @classmethod
+    def default_reduction(cls):
+        return Decimal(0)
+
+    @classmethod
+    def _set_amounts(cls, tranches, amounts):
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        new = [t for t in tranches if t.id is None or t.id < 0]
+        lowered, raised = [], []
+        for tranche in tranches:
+            if tranche in new:
+                continue
+            if amounts[tranche.year] < tranche.amount:
+                lowered.append(tranche)
+            else:
+                raised.append(tranche)
+        for tranche in lowered:
+            # The sum of the instalments never exceeds the tranche, not
+            # even for a moment.
+            tranche.amount = amounts[tranche.year]
+        Instalment.resplit(lowered)
+        super()._set_amounts(lowered, amounts)
+        super()._set_amounts(raised + new, amounts)
+        Instalment.resplit(cls.browse(raised))
+        if new:
+            Instalment.create_from_schemes(cls.browse(new))
+
+    @classmethod
+    def on_modification(cls, mode, tranches, field_names=None):
+        super().on_modification(mode, tranches, field_names=field_names)
+        if mode == 'write' and field_names & {'amount', 'reduction'}:
+            cls.check_instalments(tranches)
+
+    @classmethod
+    def check_instalments(cls, tranches):
+        """Claim the tranches and raise ``CeilingError`` if the live
+        instalments and the reductions of one exceed it (invariant 1)."""
+        for tranche, planned in cls._planned(cls.claim(tranches)):
+            if planned > tranche.amount:
+                raise CeilingError(gettext(
+                        'pacte_grants.msg_tranche_exceeded',
+                        tranche=tranche.rec_name,
+                        amount=money(tranche.amount),
+                        planned=money(planned)))
+
+    @classmethod
+    def _planned(cls, tranches):
+        "Yield each tranche with its live instalments plus its reductions."
+        instalment = Pool().get('grant.instalment').__table__()
+        sums = {}
+        for sub in grouped_slice(tranches, SLICE):
+            query = instalment.select(
+                instalment.tranche, Sum(instalment.amount),
+                where=reduce_ids(instalment.tranche, [t.id for t in sub])
+                & instalment.state.in_(LIVE),
+                group_by=[instalment.tranche])
+            sums.update(read_sums(query))
+        for tranche in tranches:
+            planned = Decimal(sums.get(tranche.id) or 0)
+            yield tranche, tranche.currency.round(
+                planned + (tranche.reduction or Decimal(0)))
+
+
+class Convention(metaclass=PoolMeta):
+    __name__ = 'grant.convention'
+
+    instalments = fields.One2Many(
+        'grant.instalment', 'convention', "Schedule",
+        states={'readonly': ~Eval('state').in_(list(OPEN_STATES))})
+
+    @classmethod
+    def _complete(cls, conventions):
+        super()._complete(conventions)
+        Instalment = Pool().get('grant.instalment')
+        Instalment.create_from_schemes(
+            [t for c in cls.browse(conventions) for t in c.tranches])
+
+    def get_agreement_reasons(self):
+        Tranche = Pool().get('grant.tranche')
+        reasons = super().get_agreement_reasons()
+        for tranche, planned in Tranche._planned(self.tranches):
+            if planned != tranche.amount:
+                reasons.append(gettext(
+                        'pacte_grants.msg_agreement_schedule',
+                        year=tranche.year,
+                        amount=money(tranche.amount),
+                        planned=money(planned)))
+        return reasons
+
+    @classmethod
+    def _end(cls, conventions):
+        super()._end(conventions)
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        Tranche = pool.get('grant.tranche')
+        in_progress = [
+            i for c in conventions for i in c.instalments
+            if i.state in {'certified', 'approved', 'paying'}]
+        for instalment in in_progress:
+            raise FrozenError(gettext(
+                    'pacte_grants.msg_convention_end_payment',
+                    convention=instalment.convention.rec_name,
+                    instalment=instalment.rec_name))
+        planned = Instalment.claim([
+                i for c in conventions for i in c.instalments
+                if i.state == 'planned'])
+        if planned:
+            Instalment._cancel(planned, Tranche)
+
+    @classmethod
+    @ModelView.button
+    def close(cls, conventions):
+        for convention in conventions:
+            for instalment in convention.instalments:
+                if instalment.state not in {'paid', 'cancelled'}:
+                    raise CompletenessError(gettext(
+                            'pacte_grants.msg_convention_close',
+                            convention=convention.rec_name,
+                            instalment=instalment.rec_name))
+        super().close(conventions)
