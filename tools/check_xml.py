@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"""Check the XML of the module against the schemas that trytond ships.
+
+Data files against tryton.rng, views against the schema of their kind; and
+every file is used: data files by tryton.cfg, views by a record.
+"""
+
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import trytond
+from lxml import etree
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = ROOT / 'modules' / 'pacte_grants'
+TRYTOND = Path(trytond.__file__).parent
+KINDS = ['form', 'tree', 'graph', 'calendar', 'board']
+
+
+def schema(path):
+    return etree.RelaxNG(file=str(path))
+
+
+def problems():
+    cfg = ConfigParser()
+    cfg.optionxform = str
+    cfg.read(MODULE / 'tryton.cfg', encoding='utf-8')
+    declared = set(cfg['tryton'].get('xml', '').split())
+    files = sorted(MODULE.glob('*.xml'))
+    for name in declared - {f.name for f in files}:
+        yield f"tryton.cfg names {name}, which does not exist"
+    views = set()
+    data_schema = schema(TRYTOND / 'tryton.rng')
+    for file in files:
+        if file.name not in declared:
+            yield f"{file.name}: not in tryton.cfg"
+        tree, errors = check(file, [data_schema])
+        yield from errors
+        if tree is not None:
+            views.update(used_views(tree))
+    schemas = {
+        kind: schema(TRYTOND / 'ir' / 'ui' / f'{kind}.rng') for kind in KINDS}
+    for file in sorted(MODULE.glob('view/*.xml')):
+        if file.stem not in views:
+            yield f"view/{file.name}: no record uses it"
+        root = etree.parse(file).getroot().tag
+        # A view that extends another does not say its kind.
+        yield from check(
+            file,
+            [schemas[root]] if root in schemas else schemas.values())[1]
+
+
+def used_views(tree):
+    for record in tree.iter('record'):
+        if record.get('model') == 'ir.ui.view':
+            for field in record.iterfind("field[@name='name']"):
+                yield field.text
+
+
+def check(file, schemas):
+    "The tree and what none of the schemas accepts."
+    try:
+        tree = etree.parse(file)
+    except etree.XMLSyntaxError as error:
+        return None, [f"{file.name}: {error}"]
+    for rng in schemas:
+        if rng.validate(tree):
+            return tree, []
+    return tree, [
+        f"{file.name}:{e.line}: {e.message}" for e in rng.error_log]
+
+
+def main():
+    found = list(problems())
+    for problem in found:
+        print(problem)
+    print(f"XML: {len(found)} problem(s)")
+    return bool(found)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
