@@ -1,0 +1,151 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"""A journey in the real web client: a small grant, from the login of the
+officer who types it in to the payment that finance approves."""
+
+import threading
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+from trytond.pool import Pool
+from trytond.wsgi import app
+from werkzeug.serving import make_server
+
+from .browser import open_browser
+from .client import Client
+from .department import PASSWORD
+
+
+@pytest.fixture(scope='module')
+def address(department):
+    "Where the client is served, with the server of the tests."
+    server = make_server('127.0.0.1', 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture(scope='module')
+def browser():
+    with open_browser() as open_context:
+        yield open_context
+
+
+@pytest.fixture
+def user(browser, address, department, tmp_path):
+    "Return a function that seats a user in front of the client."
+    @contextmanager
+    def seat(login):
+        context = browser()
+        client = Client(context, address, department.database)
+        try:
+            client.login(login, PASSWORD)
+            yield client
+            assert not client.errors, client.errors
+        except Exception:
+            client.shot(tmp_path / f'{login}.png')
+            print(tmp_path / f'{login}.png')
+            raise
+        finally:
+            context.close()
+    return seat
+
+
+def test_small_grant(department, user):
+    with department.road() as road:
+        road.create_scheme(
+            code='INIT', name="Initiatives locales", level='light',
+            convention_required=False, tariff_required=False, pieces=None,
+            conditions=None, instalments=None)
+        road.create_party(name="Association des Terrils fleuris")
+        road.create_envelope(Decimal(50000), code='JEUN')
+        road.create_deliberation(title="Initiatives des habitants")
+        day = road.today.strftime('%d/%m/%Y')
+
+    with user('claire') as claire:
+        claire.menu(
+            'Subventions', 'Dossiers de demande', 'Dossiers de demande')
+        claire.new()
+        claire.pick('party', "Terrils fleuris")
+        claire.pick('scheme', "Initiatives locales")
+        claire.fill('title', "Fleurir le terril")
+        claire.fill('start_date', day)
+        claire.fill('end_date', day)
+        claire.fill('total_cost', '1200')
+        claire.fill('requested_amount', '600')
+        claire.save()
+        claire.press('submit')
+        assert claire.state() == "Déposé"
+        claire.press('admit')
+        assert claire.state() == "Recevable, en instruction"
+        claire.page_of_form("Proposition")
+        claire.fill('proposed_amount', '500')
+        claire.pick('envelope', 'JEUN')
+        claire.save()
+        claire.press('open_convention')
+        assert claire.value('amount') == '500,00'
+        claire.close()
+        claire.press('review')
+        assert claire.state() == "Instruit"
+        claire.page_of_form("Séances")
+        claire.pick('next_deliberation', "Initiatives des habitants")
+        claire.save()
+        claire.press('schedule')
+        assert claire.state() == "Inscrit en séance"
+
+        with user('sophie') as sophie:
+            sophie.menu('Subventions', 'Assemblées', 'Séances')
+            sophie.all()
+            sophie.open(day)
+            sophie.press('convene')
+            sophie.press('hold')
+            assert sophie.state() == "Tenue"
+            sophie.menu('Subventions', 'Assemblées', 'Délibérations')
+            sophie.all()
+            sophie.open("Initiatives des habitants")
+            sophie.press('vote')
+            assert sophie.state() == "Votée"
+            sophie.fill('act_number', '2026-CP-77')
+            for name in ['transmitted_on', 'received_on', 'published_on']:
+                sophie.fill(name, day)
+            sophie.save()
+            sophie.press('make_executory')
+            assert sophie.state() == "Exécutoire"
+
+        claire.menu('Subventions', 'Conventions', 'Conventions')
+        claire.all()
+        claire.open("Fleurir le terril")
+        claire.press('issue')
+        claire.press('notify')
+        assert claire.state() == "En cours"
+
+        with user('paul') as paul:
+            paul.menu('Subventions', 'Budget', 'Engagements comptables')
+            paul.all()
+            paul.open("Fleurir le terril")
+            paul.fill('finance_number', 'E-2026-77')
+            paul.save()
+
+        claire.menu('Subventions', 'Versements', 'Versements')
+        claire.all()
+        claire.open("Fleurir le terril")
+        claire.press('certify')
+        assert claire.state() == "Service fait attesté"
+
+    with user('nadia') as nadia:
+        nadia.menu('Subventions', 'Versements', 'Versements')
+        nadia.all()
+        nadia.open("Fleurir le terril")
+        nadia.press('approve')
+        assert nadia.state() == "Validé finances"
+
+    with department.road():
+        Instalment = Pool().get('grant.instalment')
+        instalment, = Instalment.search([
+                ('convention.title', '=', "Fleurir le terril")])
+        assert instalment.state == 'approved'
+        assert instalment.payment.state == 'approved'
+        assert instalment.payment.amount == Decimal(500)
