@@ -152,7 +152,10 @@ class Client:
 
     def state(self):
         "Return the label of the state that the form shows."
-        select = self.tab.locator('select[name="state"]:visible').first
+        select = self.tab.locator(
+            ', '.join(
+                f'select[name="{n}"]:visible' for n in ['state', 'status'])
+            ).first
         return select.locator('option:checked').inner_text()
 
     def shot(self, path):

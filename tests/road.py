@@ -408,6 +408,21 @@ class Road:
         convention = self.agree(self.open_convention(application))
         return self.fresh(application), convention
 
+    def prepare_letter(self, party, amount, deliberation=None):
+        """Return a proposal of a light scheme with its decision letter, to
+        go on the agenda of the deliberation or of one of its own."""
+        with self.system():
+            scheme = self.create_scheme(
+                code=f'L{amount}', level='light', convention_required=False,
+                tariff_required=False, conditions=None)
+        application = self.review(self.create_application(
+                party=party, amount=amount, scheme=scheme.id, call=None))
+        self.open_convention(application)
+        deliberation = deliberation or self.create_deliberation()
+        self.write(
+            'claire', application, next_deliberation=deliberation.id)
+        return self.fresh(application)
+
     def to_active(self, **values):
         "Return the active convention of a new application."
         application, convention = self.to_agreed(**values)

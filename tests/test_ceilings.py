@@ -16,6 +16,50 @@ from .refusal import Dossier, RefusalCase, forget
 CENT = Decimal('0.01')
 
 
+class FormTestCase(RefusalCase):
+    "Two letters of 12 000 € to one association: a convention is due (L03)"
+
+    @classmethod
+    def prepare(cls):
+        road = cls.road
+        party = road.create_party()
+        deliberation = road.create_deliberation()
+        first, second = [
+            road.prepare_letter(party, amount, deliberation)
+            for amount in [Decimal(12000), Decimal(11000) + CENT]]
+        cls.dossier = Dossier(first=first, second=second)
+
+    def test_letters(self):
+        for application in [self.dossier.first, self.dossier.second]:
+            self.assertEqual(application.convention.form, 'letter')
+
+    def test_one_after_the_other(self):
+        road, dossier = self.road, self.dossier
+        road.press('marc', dossier.first, 'schedule')
+        with self.refused(
+                CompletenessError, 'schedule_letter_too_large',
+                dossier.second.rec_name):
+            road.press('marc', dossier.second, 'schedule')
+
+    def test_together(self):
+        "A list of both is refused whole"
+        road, dossier = self.road, self.dossier
+        with self.refused(
+                CompletenessError, 'schedule_letter_too_large',
+                dossier.second.rec_name):
+            road.press('marc', [dossier.first, dossier.second], 'schedule')
+        self.assertState(dossier.first, 'reviewed')
+        self.assertState(dossier.second, 'reviewed')
+
+    def test_up_to_the_threshold(self):
+        road, dossier = self.road, self.dossier
+        road.write(
+            'claire', dossier.second, proposed_amount=Decimal(11000))
+        road.press('claire', dossier.second.convention, 'set_amounts')
+        road.press('marc', [dossier.first, dossier.second], 'schedule')
+        self.assertState(dossier.second, 'scheduled')
+
+
 class EnvelopeTestCase(RefusalCase):
     "An envelope of 10 000 € and an agreed proposal of 8 000 €"
 

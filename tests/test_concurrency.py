@@ -86,6 +86,31 @@ def test_agenda_and_votes(department):
         assert sorted(states) == ['granted'] * 5 + ['reviewed'] * 5
 
 
+def test_letters_to_one_partner(department):
+    """Two letters to one association, on two envelopes: together they need
+    a convention (L03), and only one is put on the agenda"""
+    with department.road() as road:
+        road.session = road.create_session()
+        party = road.create_party(verified=False)
+        applications = []
+        for i, amount in enumerate([Decimal(12000), Decimal(13000)]):
+            road.envelope = road.create_envelope(amount, code=f'L03{i}')
+            applications.append(road.prepare_letter(party, amount))
+
+    marc = department.desk('marc')
+    refusals = at_once(*[
+            press(marc, a, 'schedule') for a in applications])
+
+    assert len(refusals) == 1
+    with department.road() as road:
+        left, = [
+            a for a in map(road.fresh, applications)
+            if a.state == 'reviewed']
+        assert str(refusals[0]) == gettext(
+            'pacte_grants.msg_schedule_letter_too_large',
+            application=left.rec_name)
+
+
 def test_same_deliberation(department):
     "A vote pressed many times is recorded once"
     with department.road() as road:

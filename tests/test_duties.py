@@ -154,6 +154,54 @@ class ApprovalTestCase(RefusalCase):
         with self.refused(DutyError, 'approval_duty_changed', "Zoe"):
             road.press('zoe', instalment, 'approve')
 
+    def test_by_who_typed_the_proposal(self):
+        "Nor whoever made the application with its amounts, by copying one"
+        road = self.road
+        road.create_user('zoe', ['group_officer', 'group_finance'])
+        with road.as_user('zoe'):
+            Application = self.dossier.application.__class__
+            application, = Application.copy(
+                [Application(self.dossier.application.id)],
+                default={'proposed_amount': Decimal(9000)})
+        application = road.submit(road.fresh(application))
+        self.assertEqual(application.proposed_amount, 9000)
+        road.press('claire', application, 'admit')
+        road.press('claire', application, 'review')
+        convention = self.finish(
+            road.fresh(application), road.open_convention(application))
+        instalment = convention.instalments[0]
+        road.press('olivier', instalment, 'certify')
+        with self.refused(DutyError, 'approval_duty_changed', "Zoe"):
+            road.press('zoe', instalment, 'approve')
+        road.press('paul', instalment, 'approve')
+
+    def test_by_who_instructed_first(self):
+        "A step made again by a colleague does not wash who made it first"
+        road = self.road
+        for login in ['zoe', 'yann']:
+            road.create_user(login, ['group_officer', 'group_finance'])
+        application = road.submit(road.create_application())
+        road.press('zoe', application, 'admit')
+        road.press('claire', application, 'reopen')
+        road.press('claire', application, 'admit')
+        road.write(
+            'claire', application, proposed_amount=Decimal(10000))
+        road.press('yann', application, 'review')
+        road.press('claire', application, 'reopen')
+        road.press('claire', application, 'review')
+        application = road.fresh(application)
+        self.assertEqual(application.admitted_by, road.users['claire'])
+        self.assertEqual(application.reviewed_by, road.users['claire'])
+        convention = self.finish(
+            application, road.open_convention(application))
+        instalment = convention.instalments[0]
+        road.press('olivier', instalment, 'certify')
+        for login, duty in [('zoe', 'instructed'), ('yann', 'proposed')]:
+            with self.refused(
+                    DutyError, f'approval_duty_{duty}', login.title()):
+                road.press(login, instalment, 'approve')
+        road.press('paul', instalment, 'approve')
+
     def test_by_who_changed_the_vote(self):
         """Nor any of those who typed the voted amount, the last to do so
         and those before"""

@@ -490,6 +490,31 @@ class ScheduledTestCase(RefusalCase):
         self.assertEqual(self.dossier.commitment.state, 'released')
         self.assertEqual(self.dossier.decision.outcome, 'removed')
 
+    def test_withdrawn_before(self):
+        "An officer records the withdrawal of a dossier that is in no report"
+        road = self.road
+        application = road.submit(road.create_application())
+        for step in ['admit', 'review']:
+            with self.subTest(before=step):
+                with attempt():
+                    road.write(
+                        'claire', application, withdrawal_reason="Abandon")
+                    road.press('claire', application, 'withdraw')
+                    self.assertState(application, 'withdrawn')
+                if step == 'admit':
+                    road.press('claire', application, step)
+
+    def test_places(self):
+        "What shows as writable during the review is written"
+        road = self.road
+        application = road.review(road.create_application())
+        area, = Pool().get('grant.area').search([], limit=1)
+        road.write(
+            'claire', application, commune=None,
+            areas=[('add', [area.id])])
+        self.assertEqual(list(road.fresh(application).areas), [area])
+        self.assertIsNone(road.fresh(application).commune)
+
     def test_agenda_line(self):
         "A line of the agenda belongs to the clerk, and not all of it"
         decision = self.dossier.decision

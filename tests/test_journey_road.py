@@ -120,7 +120,7 @@ def test_small_grant(department, user):
         claire.open("Fleurir le terril")
         claire.press('issue')
         claire.press('notify')
-        assert claire.state() == "En cours"
+        assert claire.state() == "Notifiée"
 
         with user('paul') as paul:
             paul.menu('Subventions', 'Budget', 'Engagements comptables')

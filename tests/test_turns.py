@@ -8,6 +8,7 @@ from trytond.tests.test_tryton import (
     TestCase, activate_module, with_transaction)
 from trytond.transaction import Transaction
 
+from .refusal import set_state
 from .road import Road
 from .tools import count_selects, forget_records
 
@@ -70,6 +71,32 @@ class TurnsTestCase(TestCase):
         self.assertEqual(turns, {
                 'officer': {active, draft}, 'assembly': {agreed},
                 'partner': {issued}})
+
+    @with_transaction()
+    def test_status(self):
+        "A letter is notified, a convention is active"
+        road = Road()
+        Convention = Pool().get('grant.convention')
+        convention = road.to_active()
+        letter = road.to_active()
+        set_state(letter, 'active', form='letter')
+        issued = road.to_active()
+        set_state(issued, 'issued', form='letter')
+        signed, agreed = road.to_active(), road.to_agreed()[1]
+        set_state(signed, 'signed')
+        with road.system():
+            statuses = self.assert_found(Convention, 'status')
+            order = Convention.search([], order=[('status', 'ASC')])
+        self.assertEqual(statuses, {
+                'active': {convention}, 'notified': {letter},
+                'to_notify': {issued}, 'signed': {signed},
+                'agreed': {agreed}})
+        self.assertEqual([c.state for c in order], sorted(
+                c.state for c in order))
+        with Transaction().set_context(language='fr'):
+            self.assertEqual(
+                [Convention(c.id).state_label for c in [convention, letter]],
+                ["En cours", "Notifiée"])
 
     @with_transaction()
     def test_ended(self):

@@ -453,6 +453,11 @@ class WorkflowTestCase(RefusalCase):
                 road.as_user('claire'):
             application.__class__.delete([road.fresh(application)])
 
+    def test_claim_what_is_not_there(self):
+        Application = self.dossier.application.__class__
+        with self.refused(AccessError), self.road.system():
+            Application.claim([Application(10 ** 9)])
+
     def test_nobody_acts(self):
         "The system user certifies, approves, verifies and waives nothing"
         road = self.road

@@ -98,10 +98,17 @@ def use():
 
     from trytond.tests import test_tryton, tools
 
-    for name in ['backup_db_cache', 'restore_db_cache']:
-        function = locked(getattr(test_tryton, name))
+    restore_db_cache = test_tryton.restore_db_cache
+
+    @wraps(restore_db_cache)
+    def restore_anew(name):
+        # A scenario restores without looking at what another test left.
+        test_tryton.drop_db()
+        return restore_db_cache(name)
+
+    for function in [test_tryton.backup_db_cache, restore_anew]:
         for module in [test_tryton, tools]:
-            setattr(module, name, function)
+            setattr(module, function.__name__, locked(function))
 
     create_db = test_tryton.create_db
     building = False

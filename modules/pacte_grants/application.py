@@ -51,8 +51,8 @@ class Application(
     _frozen = {
         'reviewed': _FREE | {
             'proposed_amount', 'proposal_motive', 'envelope', 'orientations',
-            'withdrawal_reason', 'description', 'eligible_cost',
-            'next_deliberation', 'convention'},
+            'commune', 'areas', 'withdrawal_reason', 'description',
+            'eligible_cost', 'next_deliberation', 'convention'},
         'scheduled': _FREE | {'withdrawal_reason'},
         'granted': _FREE | {'withdrawal_reason'},
         'refused': _FREE,
@@ -740,7 +740,7 @@ class Application(
         Event = Pool().get('grant.event')
         Event.add([{
                     'record': a, 'name': 'state',
-                    'before': cls._state_label(a.state),
+                    'before': a.state_label,
                     'after': cls._state_label(target),
                     } for a in applications])
 
@@ -758,6 +758,10 @@ class Application(
     @classmethod
     def _stamp(cls, applications, step):
         user = acting_user(gettext('pacte_grants.msg_act_application'))
+        # A step may be made again by somebody else: the journal keeps all.
+        Pool().get('grant.event').add([{
+                    'record': a, 'name': f'{step}_by', 'after': user,
+                    } for a in applications])
         cls.write(applications, {
                 f'{step}_by': user.id,
                 f'{step}_on': Pool().get('ir.date').today(),
@@ -871,7 +875,7 @@ class Application(
 class ApplicationArea(FrozenByMixin, ModelSQL):
     __name__ = 'grant.application-grant.area'
     _frozen_by = 'application'
-    _parent_states = frozenset(_ENTRY)
+    _parent_states = frozenset(_ENTRY + ['reviewed'])
 
     application = fields.Many2One(
         'grant.application', "Application", required=True,

@@ -1037,7 +1037,12 @@ class Application(metaclass=PoolMeta):
     def schedule(cls, applications):
         """Put the applications on the agenda of their deliberation, which
         reserves their envelopes; refused above what is left."""
-        Decision = Pool().get('grant.decision')
+        pool = Pool()
+        Convention = pool.get('grant.convention')
+        Decision = pool.get('grant.decision')
+        # The yearly total of a partner decides on the form (L03).
+        pool.get('party.party').claim(list({a.party for a in applications}))
+        forms = Convention.decide_forms(applications)
         by_deliberation = defaultdict(list)
         for application in applications:
             deliberation = application.next_deliberation
@@ -1047,7 +1052,7 @@ class Application(metaclass=PoolMeta):
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_schedule_deliberation',
                         application=application.rec_name))
-            application.check_award()
+            application.check_award(forms[application])
             by_deliberation[deliberation].append(application)
         for deliberation, sub in by_deliberation.items():
             Decision.propose(sub, deliberation)

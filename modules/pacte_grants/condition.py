@@ -323,7 +323,7 @@ class Condition(
     def reopen(cls, conditions):
         Pool().get('grant.event').add([{
                     'record': c, 'name': 'state',
-                    'before': cls._state_label(c.state),
+                    'before': c.state_label,
                     'after': cls._state_label('pending'),
                     'reason': c.verdict_reason or c.waiver_reason,
                     } for c in conditions])

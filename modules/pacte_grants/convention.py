@@ -231,6 +231,11 @@ class Convention(
             ('renounced', "Renounced"),
             ('cancelled', "Cancelled"),
             ], "State", required=True, readonly=True, sort=False)
+    status = fields.Function(fields.Selection(
+            'get_statuses', "State", sort=False,
+            help="The state, in the words of the form: a decision letter is "
+            "signed by the Department alone."),
+        'on_change_with_status', searcher='search_status')
 
     @classmethod
     def __setup__(cls):
@@ -500,32 +505,90 @@ class Convention(
             ('party.rec_name', *clause[1:]),
             ]
 
+    # What a state means for a decision letter.
+    _letter_statuses = {
+        'issued': 'to_notify',
+        'active': 'notified',
+        'closed': 'settled',
+        }
+
     @classmethod
-    def decide_form(cls, application):
-        """Return ``'convention'`` or ``'letter'`` for the application.
+    def get_statuses(cls):
+        "Return the selection of the states and of those of letters."
+        definition = cls.fields_get(['state'])['state']
+        return definition['selection'] + [
+            (name, gettext(f'pacte_grants.msg_convention_{name}'))
+            for name in cls._letter_statuses.values()]
+
+    @fields.depends('state', 'form')
+    def on_change_with_status(self, name=None):
+        if self.form == 'letter':
+            return self._letter_statuses.get(self.state, self.state)
+        return self.state
+
+    @classmethod
+    def search_status(cls, name, clause):
+        _, operator, value = clause
+        values = value if isinstance(value, (list, tuple)) else [value]
+        states = {v: k for k, v in cls._letter_statuses.items()}
+        found = ['OR']
+        for status in values:
+            if status in states:
+                found.append([
+                        ('form', '=', 'letter'),
+                        ('state', '=', states[status]),
+                        ])
+            elif status in cls._letter_statuses:
+                found.append([
+                        ('form', '!=', 'letter'),
+                        ('state', '=', status),
+                        ])
+            else:
+                found.append(('state', '=', status))
+        if operator in {'!=', 'not in'}:
+            return [
+                ('id', 'not in', cls.search(found, order=[], query=True))]
+        return found
+
+    @staticmethod
+    def order_status(tables):
+        table, _ = tables[None]
+        return [table.state, table.form]
+
+    @property
+    def state_label(self):
+        return dict(self.get_statuses())[self.status]
+
+    @classmethod
+    def decide_forms(cls, applications):
+        """Return by application ``'convention'`` or ``'letter'``.
 
         A convention is due when the scheme says so or when the yearly total
-        of a private-law body exceeds the threshold (L03), this proposal
-        included.
+        of a private-law body exceeds the threshold (L03, euros): what is
+        reserved and committed, and the proposals in their order.
         """
         pool = Pool()
         Commitment = pool.get('grant.commitment')
-        Parameter = pool.get('grant.parameter')
-        if application.scheme.convention_required:
-            return 'convention'
-        if (application.public_owner
-                or application.party.partner_kind == 'individual'):
-            return 'letter'
-        total = (application.proposed_amount or Decimal(0)) + sum(
-            c.amount for c in Commitment.search([
-                    ('party', '=', application.party.id),
-                    ('company', '=', application.company.id),
-                    ('year', '=', application.year),
+        threshold = pool.get('grant.parameter').get('L03_CONVENTION_THRESHOLD')
+        totals = defaultdict(Decimal)
+        for commitment in Commitment.search([
+                    ('party', 'in', list({a.party.id for a in applications})),
+                    ('year', 'in', list({a.year for a in applications})),
                     ('state', 'in', ['reserved', 'committed']),
-                    ]))
-        if total > Parameter.get('L03_CONVENTION_THRESHOLD'):
-            return 'convention'
-        return 'letter'
+                    ]):
+            totals[commitment.company, commitment.party, commitment.year] += (
+                commitment.amount)
+        forms = {}
+        for application in applications:
+            key = application.company, application.party, application.year
+            totals[key] += application.proposed_amount or 0
+            private = not (
+                application.public_owner
+                or application.party.partner_kind == 'individual')
+            due = application.scheme.convention_required or (
+                private and totals[key] > threshold)
+            forms[application] = 'convention' if due else 'letter'
+        return forms
 
     @classmethod
     def open(cls, applications):
@@ -538,7 +601,9 @@ class Convention(
         pool = Pool()
         Application = pool.get('grant.application')
         conventions = []
-        for application in Application.claim(applications):
+        applications = Application.claim(applications)
+        forms = cls.decide_forms(applications)
+        for application in applications:
             if (application.convention
                     and application.convention.state not in DEAD_STATES):
                 raise TransitionError(gettext(
@@ -554,7 +619,7 @@ class Convention(
             convention = cls(
                 company=application.company,
                 party=application.party,
-                form=cls.decide_form(application),
+                form=forms[application],
                 kind=('sponsorship'
                     if application.scheme.kind == 'sponsorship'
                     else 'annual'),
@@ -688,7 +753,7 @@ class Convention(
                 raise FrozenError(gettext(
                         'pacte_grants.msg_convention_unfreeze',
                         convention=convention.rec_name,
-                        state=cls._state_label(convention.state)))
+                        state=convention.state_label))
         cls.write(conventions, {
                 'frozen_on': None,
                 'amount_changed': False,
@@ -900,7 +965,7 @@ class Convention(
     def _reopen_to(cls, target, conventions):
         Pool().get('grant.event').add([{
                     'record': c, 'name': 'state',
-                    'before': cls._state_label(c.state),
+                    'before': c.state_label,
                     'after': cls._state_label(target),
                     } for c in conventions])
 
@@ -1125,13 +1190,14 @@ class Application(metaclass=PoolMeta):
                 raise TransitionError(gettext(
                         'pacte_grants.msg_convention_open_state',
                         application=application.rec_name,
-                        state=cls._state_label(application.state)))
+                        state=application.state_label))
         conventions = Pool().get('grant.convention').open(applications)
         return {'res_id': [c.id for c in conventions]}
 
-    def check_award(self):
+    def check_award(self, form):
         """Raise an error unless the proposal may go to a session: reviewed,
-        with an agreed convention or a letter of the same amount."""
+        with an agreed convention or a letter of the same amount, of the
+        ``form`` that is due."""
         self.check_proposal()
         if not self.proposed_amount:
             raise AmountError(gettext(
@@ -1147,8 +1213,7 @@ class Application(metaclass=PoolMeta):
                     'pacte_grants.msg_schedule_not_agreed',
                     application=self.rec_name,
                     convention=convention.rec_name,
-                    state=convention._state_label(convention.state)))
-        form = convention.decide_form(self)
+                    state=convention.state_label))
         if form == 'convention' and convention.form == 'letter':
             raise CompletenessError(gettext(
                     'pacte_grants.msg_schedule_letter_too_large',

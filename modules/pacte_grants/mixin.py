@@ -97,22 +97,28 @@ class ClaimMixin:
         several models do so in the order of the dossier: envelope,
         application, convention, tranche, instalment, payment.
 
-        Return the same records, freshly browsed.
+        Return the same records, freshly browsed; raise ``AccessError`` if
+        one does not exist (any more).
         """
         transaction = Transaction()
         ids = sorted({r.id for r in records})
         if not ids:
             return []
+        claimed = 0
         table = cls.__table__()
         cursor = transaction.connection.cursor()
         for sub_ids in grouped_slice(ids, SLICE):
             cursor.execute(*table.update(
                     [table.revision], [Coalesce(table.revision, 0) + 1],
                     where=reduce_ids(table.id, list(sub_ids))))
+            claimed += cursor.rowcount
         for record in records:
             record._local_cache.pop(record.id, None)
         for cache in transaction.cache.values():
             cache.clear()
+        if claimed != len(ids):
+            # Let trytond say it in its words.
+            cls.read(ids, ['id'])
         return cls.browse([r.id for r in records])
 
 
@@ -233,13 +239,18 @@ class FreezeMixin(GuardMixin):
                     continue
                 raise FrozenError(gettext(
                         'pacte_grants.msg_frozen',
-                        state=cls._state_label(record.state),
+                        state=record.state_label,
                         **cls.__names__(field=name, record=record)))
 
     @property
     def freezing_state(self):
         "The state whose entry in ``_frozen`` applies to the record."
         return self.state
+
+    @property
+    def state_label(self):
+        "The state as the user reads it."
+        return self._state_label(self.state)
 
     @classmethod
     def _state_label(cls, state):
@@ -310,7 +321,7 @@ class FrozenByMixin(GuardMixin):
                         record=record.rec_name,
                         model=cls.__names__()['model'],
                         parent=parent.rec_name,
-                        state=parent._state_label(parent.state)))
+                        state=parent.state_label))
 
 
 class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
@@ -336,7 +347,7 @@ class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
                 if record.state != first:
                     raise AccessError(gettext(
                             'pacte_grants.msg_delete_state',
-                            state=cls._state_label(record.state),
+                            state=record.state_label,
                             first=cls._state_label(first),
                             **cls.__names__(record=record)))
 
@@ -365,7 +376,7 @@ class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
                 raise TransitionError(gettext(
                         'pacte_grants.msg_button_state',
                         button=cls._button_label(name),
-                        state=cls._state_label(record.state),
+                        state=record.state_label,
                         **cls.__names__(record=record)))
 
     @classmethod
@@ -385,7 +396,7 @@ class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
             if (record.state, state) not in cls._transitions:
                 raise TransitionError(gettext(
                         'pacte_grants.msg_transition',
-                        state=cls._state_label(record.state),
+                        state=record.state_label,
                         target=cls._state_label(state),
                         **cls.__names__(record=record)))
 

@@ -23,7 +23,7 @@ from trytond.transaction import Transaction
 from . import identifier as numbers
 from .exceptions import (
     CompletenessError, DutyError, FrozenError, IdentifierError, PeriodError)
-from .mixin import GuardMixin, acting_user
+from .mixin import ClaimMixin, GuardMixin, acting_user
 from .sums import SLICE
 
 if config.getboolean('attachment', 'filestore', default=True):
@@ -92,7 +92,7 @@ class Configuration(metaclass=PoolMeta):
                 cls.identifier_types.selection.append(type_)
 
 
-class Party(metaclass=PoolMeta):
+class Party(ClaimMixin, metaclass=PoolMeta):
     __name__ = 'party.party'
 
     partner_kind = fields.Selection(

@@ -405,8 +405,9 @@ class Instalment(metaclass=PoolMeta):
 
         Above the threshold the first approval is recorded and a second
         person completes it.  Raise ``DutyError`` for whoever instructed,
-        proposed, certified or changed the amount (invariant 5), and
-        ``CeilingError`` above the payment credits (invariant 2).
+        proposed, certified or entered an amount behind the payment
+        (invariant 5), and ``CeilingError`` above the payment credits
+        (invariant 2).
         """
         pool = Pool()
         Approval = pool.get('grant.approval')
@@ -441,14 +442,15 @@ class Instalment(metaclass=PoolMeta):
     def valid_approvals(self):
         return [a for a in self.approvals if not a.void]
 
-    def _get_concerned_users(self, changers):
+    def _get_concerned_users(self, acts):
         """Return what was done by whom on the way to this payment: the
         users who may not approve it.
 
-        ``changers`` are the users who changed an amount, by record.
+        ``acts`` are what the journal keeps of it, by record: who acted
+        before a step was made again is no longer on the record.
         """
         concerned = [('certified', self.certified_by)]
-        concerned += [('changed', u) for u in changers[str(self)]]
+        concerned += acts[str(self)]
         for decision in self.convention.decisions:
             application = decision.application
             concerned += [
@@ -457,35 +459,44 @@ class Instalment(metaclass=PoolMeta):
                 ('proposed', decision.proposed_by),
                 ('changed', decision.amount_by),
                 ]
-            concerned += [
-                ('changed', u) for u in
-                changers[str(decision)] + changers[str(application)]]
+            concerned += acts[str(decision)] + acts[str(application)]
+            concerned.append(('changed', application.create_uid))
+        concerned.append(('changed', self.create_uid))
         concerned += [('approved', a.user) for a in self.valid_approvals]
         return [(act, user) for act, user in concerned if user]
 
+    # What an event of the journal makes of its user.
+    _acts = {
+        'amount': 'changed',
+        'proposed_amount': 'changed',
+        'admitted_by': 'instructed',
+        'reviewed_by': 'proposed',
+        }
+
     @classmethod
-    def _get_changers(cls, instalments):
-        """Return, by record, the users who changed the amount of the
-        instalments, of the votes and of the proposals behind them."""
+    def _get_acts(cls, instalments):
+        """Return, by record, what the journal says was done by whom to the
+        instalments and to the votes and applications behind them."""
         Event = Pool().get('grant.event')
         records = {str(i) for i in instalments}
         for instalment in instalments:
             for decision in instalment.convention.decisions:
                 records |= {str(decision), str(decision.application)}
-        changers = defaultdict(list)
+        acts = defaultdict(list)
         for sub in grouped_slice(sorted(records), SLICE):
             for event in Event.search([
                         ('record', 'in', list(sub)),
-                        ('name', 'in', ['amount', 'proposed_amount']),
+                        ('name', 'in', list(cls._acts)),
                         ]):
-                changers[str(event.record)].append(event.user)
-        return changers
+                acts[str(event.record)].append(
+                    (cls._acts[event.name], event.user))
+        return acts
 
     @classmethod
     def _check_duties(cls, instalments, user):
-        changers = cls._get_changers(instalments)
+        acts = cls._get_acts(instalments)
         for instalment in instalments:
-            for act, other in instalment._get_concerned_users(changers):
+            for act, other in instalment._get_concerned_users(acts):
                 if user.is_same_person(other):
                     raise DutyError(gettext(
                             f'pacte_grants.msg_approval_duty_{act}',
@@ -528,7 +539,7 @@ class Instalment(metaclass=PoolMeta):
                         instalment=instalment.rec_name))
         Pool().get('grant.event').add([{
                     'record': i, 'name': 'send_back',
-                    'before': cls._state_label(i.state),
+                    'before': i.state_label,
                     'reason': i.send_back_reason,
                     } for i in instalments])
         Approval.write(
@@ -643,7 +654,7 @@ class Instalment(metaclass=PoolMeta):
         Approval = pool.get('grant.approval')
         pool.get('grant.event').add([{
                     'record': i, 'name': 'return',
-                    'before': cls._state_label(i.state),
+                    'before': i.state_label,
                     'reason': i.return_reason,
                     } for i in instalments])
         by_status = defaultdict(list)
