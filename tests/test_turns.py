@@ -105,6 +105,7 @@ class TurnsTestCase(TestCase):
             road.review(road.create_application()))
         road.write('claire', convention, ending_reason="Erreur")
         road.press('claire', convention, 'cancel')
+        self.assertEqual(road.fresh(convention).remaining_amount, 0)
         with road.system():
             steps = self.assert_found(Convention, 'next_step')
         self.assertEqual(steps, {None: {convention}})
@@ -128,6 +129,10 @@ class TurnsTestCase(TestCase):
         road = Road()
         Instalment = Pool().get('grant.instalment')
         convention = road.to_active()
+        for condition in convention.conditions:
+            road.write('claire', condition, evidence_note="Vu")
+            road.press('claire', condition, 'submit')
+            road.press('claire', condition, 'meet')
         road.open_convention(road.review(road.create_application()))
         first, second = convention.instalments
         table = Instalment.__table__()
@@ -157,6 +162,39 @@ class TurnsTestCase(TestCase):
                     [('convention', '=', convention.id)],
                     order=[('pay_before', 'DESC')]),
                 [second, first])
+
+    @with_transaction()
+    def test_delay_waits(self):
+        "The delay begins when the last undertaking is met or waived"
+        road = Road()
+        Instalment = Pool().get('grant.instalment')
+        convention = road.to_active()
+        advance, balance = convention.instalments
+        first, second = balance.conditions
+        self.assertEqual(advance.due_since, road.today)
+        self.assertIsNone(balance.due_since)
+        self.assertIsNone(balance.days_left)
+        road.write('claire', first, evidence_note="Vu")
+        road.press('claire', first, 'submit')
+        road.press('claire', first, 'meet')
+        road.write('claire', second, waiver_reason="Canicule")
+        road.press('claire', second, 'propose_waiver')
+        with road.system():
+            self.assert_found(Instalment, 'due_since')
+            self.assertEqual(
+                Instalment.search([('due_since', '!=', None)]), [advance])
+        road.press('marc', second, 'waive')
+        received = road.today + dt.timedelta(days=8)
+        table = first.__table__()
+        Transaction().connection.cursor().execute(*table.update(
+                [table.submitted_on], [received],
+                where=table.id == first.id))
+        forget_records()
+        self.assertEqual(road.fresh(balance).due_since, received)
+        with road.system():
+            self.assert_found(Instalment, 'due_since')
+            self.assertEqual(
+                self.found(Instalment, 'due_since', received), {balance})
 
     @with_transaction()
     def test_queries(self):

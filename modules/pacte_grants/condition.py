@@ -15,6 +15,7 @@ from .mixin import (
     FrozenByMixin, TurnMixin, WorkflowMixin, acting_user, transition)
 from .scheme import CONDITION_KINDS, INSTALMENT_KINDS
 
+FULFILLED = ['met', 'waived']
 _EVIDENCE = frozenset({
         'evidence_file', 'evidence_filename', 'evidence_note',
         'verdict_reason', 'waiver_reason'})

@@ -78,7 +78,7 @@ class Convention(
         ('notify', 'officer', {
                 'state': 'signed', 'signed_department_on': True}),
         ('follow', 'officer', {'state': 'active'}),
-        ('close', 'officer', {'state': 'closing'}),
+        ('close', 'manager', {'state': 'closing'}),
         ]
     _server_fields = frozenset({
             'form', 'party', 'scheme', 'agreed_on', 'agreed_by',

@@ -21,6 +21,7 @@ from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import Transaction
 
 from .check import money
+from .convention import DEAD_STATES
 from .exceptions import (
     BlockedError, CeilingError, CompletenessError, DutyError, FrozenError,
     PeriodError, TransitionError)
@@ -860,6 +861,9 @@ class Convention(metaclass=PoolMeta):
                 name = (
                     'paid_amount' if state == 'paid' else 'remaining_amount')
                 sums[id_][name] += Decimal(amount)
+        for convention in conventions:
+            if convention.state in DEAD_STATES:
+                sums[convention.id]['remaining_amount'] = Decimal(0)
         return {
             name: {
                 c.id: c.currency.round(sums[c.id][name])

@@ -6,8 +6,8 @@ from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 
 from sql import Cast, Literal, Null, Union
-from sql.aggregate import Sum
-from sql.conditionals import Case, Coalesce
+from sql.aggregate import Max, Sum
+from sql.conditionals import Case, Coalesce, Greatest
 from sql.functions import Function
 from sql.operators import Concat, Exists
 
@@ -21,6 +21,7 @@ from trytond.pyson import Eval, If
 from trytond.tools import grouped_slice, reduce_ids
 
 from .check import AmountMixin, money
+from .condition import FULFILLED
 from .convention import OPEN_STATES, AgreedChildMixin
 from .exceptions import CeilingError, CompletenessError, FrozenError
 from .mixin import FrozenByMixin, WorkflowMixin, transition
@@ -327,23 +328,42 @@ class Instalment(
 
     def _compute_due_since(self):
         notified_on = self.convention.notified_on
-        if not notified_on or self.state == 'cancelled':
+        if (not notified_on
+                or self.state == 'cancelled'
+                or any(c.state not in FULFILLED for c in self.conditions)):
             return None
         if self.trigger == 'date' and self.date:
-            return max(self.date, notified_on)
-        return notified_on + dt.timedelta(days=self.delay or 0)
+            due_since = max(self.date, notified_on)
+        else:
+            due_since = notified_on + dt.timedelta(days=self.delay or 0)
+        return max([due_since] + [
+                c.submitted_on or c.verified_on for c in self.conditions])
 
     @classmethod
     def _due_since(cls, instalment, convention):
         "Return the SQL of what ``_compute_due_since`` returns."
+        pool = Pool()
+        condition = pool.get('grant.condition').__table__()
+        link = pool.get('grant.condition-grant.instalment').__table__()
+        tables = link.join(
+            condition, condition=link.condition == condition.id)
+        own = link.instalment == instalment.id
+        fulfilled = condition.state.in_(FULFILLED)
         notified_on = convention.notified_on
-        return Case(
-            (instalment.state == 'cancelled', Null),
+        base = Case(
             ((instalment.trigger == 'date')
                 & (instalment.date > notified_on), instalment.date),
             ((instalment.trigger == 'date')
                 & (instalment.date != Null), notified_on),
             else_=_add_days(notified_on, Coalesce(instalment.delay, 0)))
+        return Case(
+            ((notified_on == Null) | (instalment.state == 'cancelled')
+                | Exists(tables.select(
+                        Literal(1), where=own & ~fulfilled)), Null),
+            else_=Greatest(base, tables.select(
+                    Max(Coalesce(
+                            condition.submitted_on, condition.verified_on)),
+                    where=own & fulfilled)))
 
     @classmethod
     def _pay_before(cls, instalment, convention):
@@ -793,8 +813,11 @@ class Blocker(ModelSQL, ModelView):
             .join(condition, condition=link.condition == condition.id))
         base = instalment, convention, join, waiting
         return cls._select(
-            base, ~condition.state.in_(['met', 'waived']),
-            since=condition.due_date,
+            base, ~condition.state.in_(FULFILLED),
+            since=Case(
+                (condition.due_date <= Pool().get('ir.date').today(),
+                    condition.due_date),
+                else_=convention.notified_on),
             origin=cls._origin('grant.condition', condition.id),
             id=link.id)
 
@@ -831,7 +854,7 @@ class Blocker(ModelSQL, ModelView):
         return cls._select(
             base, (instalment.trigger == 'date')
             & (instalment.date > Date.today()),
-            since=instalment.date,
+            since=base[1].notified_on,
             origin=cls._origin('grant.instalment', instalment.id))
 
 

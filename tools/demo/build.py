@@ -55,6 +55,9 @@ def build(today, progress=lambda label: None):
         members = create_members(office, world.partners)
         progress("Partenaires et élus")
         with office.installation():
+            # Nothing is left to configure: the first login shows the menu.
+            Item = Pool().get('ir.module.config_wizard.item')
+            Item.write(Item.search([]), {'state': 'done'})
             world.headings = {
                 (h.side, h.code): h.id
                 for h in Pool().get('grant.budget.heading').search([])}
