@@ -13,7 +13,8 @@ from unittest.mock import patch
 from sql import Literal
 
 from trytond.model import modelsql
-from trytond.modules.pacte_grants import document, party, payment
+from trytond.modules.pacte_grants import (
+    document, negotiation, party, payment)
 from trytond.pool import Pool
 
 
@@ -57,7 +58,7 @@ class Clock:
             stack.enter_context(patch.object(
                     Pool().get('ir.date'), 'today',
                     staticmethod(lambda timezone=None: clock.day)))
-            for module in [document, party, payment]:
+            for module in [document, negotiation, party, payment]:
                 stack.enter_context(patch.object(module, 'dt', Module()))
             stack.enter_context(patch.object(
                     modelsql, 'CurrentTimestamp',

@@ -247,9 +247,13 @@ class Life:
         if not self.reaches('agree'):
             objective, *_ = self.read(self.convention).objectives
             yield self.press(objective, 'agree_department')
+            yield self.after(self.received, 34)
+            self.counter_propose(objective)
             return
         objectives = self.read(self.convention).objectives
         yield self.after(self.received, 34)
+        if dossier.kind == 'multi_year':
+            self.counter_propose(objectives[0])
         for objective in objectives:
             yield self.press(objective, 'agree_department')
         yield self.after(self.received, 41)
@@ -286,6 +290,18 @@ class Life:
         if self.dossier.kind:
             values['kind'] = self.dossier.kind
         self.write(self.convention, **values)
+
+    def counter_propose(self, objective):
+        "The partner finds the first target too high for a first year."
+        indicator = self.read(objective).indicators[0]
+        target = ((indicator.baseline + indicator.target) / 2).quantize(
+            Decimal(1))
+        self.write(
+            objective, side='partner',
+            description=(
+                f"{objective.description} La première année installe "
+                "l'action ; la cible est revue ensemble ensuite."),
+            indicators=[('write', [indicator.id], {'target': target})])
 
     @staticmethod
     def _indicator(factor, name, unit, direction, baseline, target,
