@@ -6,10 +6,10 @@ Every change of an objective or of its indicators while the text is open is
 kept as a version, with its author, the side for which it was made and the
 time.  Both parties agree to the last one; a later change undoes that.
 """
-import datetime as dt
 import json
 import re
 from collections import defaultdict
+from decimal import Decimal
 from difflib import SequenceMatcher
 from html import escape
 from itertools import chain
@@ -21,9 +21,10 @@ from trytond.pool import Pool, PoolMeta
 from trytond.tools import grouped_slice
 from trytond.transaction import Transaction, without_check_access
 
-from .convention import OPEN_STATES
-from .mixin import GuardMixin
+from .mixin import GuardMixin, now
+from .objective import result_sentence
 from .sums import SLICE
+from .wording import number, percent
 
 SIDES = [
     ('partner', "Partner"),
@@ -31,8 +32,10 @@ SIDES = [
     ]
 _NEGOTIATING = '_pacte_grants_negotiating'
 _INDICATOR = [
-    'name', 'unit', 'direction', 'baseline', 'target', 'tolerance', 'weight',
-    'source']
+    'name', 'unit', 'direction', 'kind', 'baseline', 'target', 'tolerance',
+    'weight', 'source', 'measured_by', 'measured_when', 'survey_method',
+    'survey_column', 'survey_minimum', 'survey_maximum', 'survey_threshold',
+    'result_clause', 'result_threshold', 'result_share']
 _WORDS = re.compile(r'\n|[^\S\n]*\S+|[^\S\n]+')
 
 
@@ -152,24 +155,65 @@ class Version(GuardMixin, ModelSQL, ModelView):
 
     def _render(self):
         "Return the version as plain text in the user's language."
-        Indicator = Pool().get('grant.indicator')
         content = json.loads(self.content)
-        definition = Indicator.fields_get(['direction'])['direction']
-        directions = dict(definition['selection'])
+        labels = self._get_labels()
         lines = [content['title']]
         if content['description']:
             lines += content['description'].splitlines()
         lines.append(gettext(
                 'pacte_grants.msg_version_weight', weight=content['weight']))
         for indicator in content['indicators']:
-            values = {k: v or '–' for k, v in indicator.items()}
-            values['direction'] = directions[indicator['direction']].lower()
-            lines.append('• ' + gettext(
-                    'pacte_grants.msg_version_indicator', **values))
-            if indicator['source']:
-                lines.append(gettext(
-                        'pacte_grants.msg_version_source', **values))
+            lines += self._render_indicator(indicator, labels)
         return '\n'.join(lines)
+
+    @staticmethod
+    def _get_labels():
+        "Return by field the labels of what is selected."
+        definitions = Pool().get('grant.indicator').fields_get(
+            ['direction', 'measured_by', 'survey_method'])
+        return {
+            name: dict(definition['selection'])
+            for name, definition in definitions.items()}
+
+    @staticmethod
+    def _render_indicator(indicator, labels):
+        "Return the lines of the indicator, a dictionary of its content."
+        values = defaultdict(lambda: '–', {
+                k: labels[k][v].lower() if k in labels else v
+                for k, v in indicator.items() if v})
+        lines = ['• ' + gettext(
+                'pacte_grants.msg_version_indicator', **{
+                    name: values[name] for name in [
+                        'name', 'unit', 'direction', 'baseline', 'target',
+                        'tolerance', 'weight']})]
+        if indicator.get('targets'):
+            lines.append(gettext(
+                    'pacte_grants.msg_version_targets',
+                    targets=' ; '.join(
+                        gettext('pacte_grants.msg_version_target', **target)
+                        for target in indicator['targets'])))
+        for name in ['source', 'measured_by', 'measured_when']:
+            if name in values:
+                lines.append(gettext(
+                        f'pacte_grants.msg_version_{name}',
+                        **{name: values[name]}))
+        if 'survey_method' in values:
+            lines.append(gettext(
+                    'pacte_grants.msg_version_survey',
+                    method=values['survey_method']))
+        for names in [
+                ['survey_column'], ['survey_minimum', 'survey_maximum'],
+                ['survey_threshold']]:
+            if names[0] in values or names[-1] in values:
+                lines.append(gettext(
+                        f'pacte_grants.msg_version_{names[0]}',
+                        **{name: indicator[name] for name in names}))
+        if sentence := result_sentence(
+                indicator.get('result_clause'),
+                indicator.get('result_threshold'),
+                indicator.get('result_share')):
+            lines.append(sentence)
+        return lines
 
     @classmethod
     def get_changes(cls, versions, names):
@@ -270,17 +314,21 @@ class Objective(metaclass=PoolMeta):
         def text(value):
             return None if value is None else format(value.normalize(), 'f')
 
-        indicators = [{
-                name: getattr(i, name) for name in _INDICATOR}
-            for i in self.indicators]
-        for indicator in indicators:
-            for name in ['baseline', 'target', 'tolerance', 'weight']:
-                indicator[name] = text(indicator[name])
+        def content(indicator):
+            values = {name: getattr(indicator, name) for name in _INDICATOR}
+            values = {
+                k: text(v) if isinstance(v, Decimal) else v or None
+                for k, v in values.items()}
+            values['targets'] = [
+                {'year': t.year, 'value': text(t.value)}
+                for t in sorted(indicator.targets, key=lambda t: t.year)]
+            return values
+
         return json.dumps({
                 'title': self.title,
                 'description': self.description or None,
                 'weight': text(self.weight),
-                'indicators': indicators,
+                'indicators': [content(i) for i in self.indicators],
                 }, ensure_ascii=False, sort_keys=True)
 
     @classmethod
@@ -308,9 +356,9 @@ class Objective(metaclass=PoolMeta):
         Version = Pool().get('grant.objective.version')
         objectives = [
             o for o in cls.browse(sorted({o.id for o in objectives}))
-            if o.convention.state in OPEN_STATES]
+            if o.is_open]
         last = cls._last_versions(objectives)
-        now = dt.datetime.now().replace(microsecond=0)
+        time = now()
         to_create = []
         for objective in objectives:
             version = last.get(objective.id)
@@ -324,7 +372,7 @@ class Objective(metaclass=PoolMeta):
                     'kind': 'proposed',
                     'side': objective.side,
                     'user': Transaction().user or None,
-                    'time': now,
+                    'time': time,
                     'title': objective.title,
                     'content': content,
                     })
@@ -351,9 +399,9 @@ class Objective(metaclass=PoolMeta):
         @without_check_access
         def keep():
             gone = Transaction().delete_records[Convention.__name__]
-            now = dt.datetime.now().replace(microsecond=0)
+            time = now()
             Version.create([
-                    values | {'time': now} for values in to_create
+                    values | {'time': time} for values in to_create
                     if values['convention'] not in gone])
         callback.append(keep)
         return callback
@@ -379,15 +427,17 @@ class Indicator(metaclass=PoolMeta):
 
     @classmethod
     def create(cls, vlist):
-        indicators = super().create(vlist)
+        with _negotiating():
+            indicators = super().create(vlist)
         cls._record_versions(indicators)
         return indicators
 
     @classmethod
     def write(cls, indicators, values, *args):
         actions = indicators, values, *args
-        super().write(*actions)
-        proposed = {*_INDICATOR, 'sequence', 'objective'}
+        with _negotiating():
+            super().write(*actions)
+        proposed = {*_INDICATOR, 'targets', 'sequence', 'objective'}
         cls._record_versions(list(chain(*(
                         records for records, values in zip(
                             actions[::2], actions[1::2], strict=True)
@@ -414,9 +464,83 @@ class Indicator(metaclass=PoolMeta):
         return callback
 
 
+class Target(metaclass=PoolMeta):
+    __name__ = 'grant.indicator.target'
+
+    @classmethod
+    def create(cls, vlist):
+        targets = super().create(vlist)
+        cls._record_versions(targets)
+        return targets
+
+    @classmethod
+    def write(cls, targets, values, *args):
+        actions = targets, values, *args
+        super().write(*actions)
+        cls._record_versions(list(chain(*actions[::2])))
+
+    @classmethod
+    def _record_versions(cls, targets):
+        if targets and not _is_negotiating():
+            Pool().get('grant.objective').record_versions(
+                [t.indicator.objective for t in cls.browse(targets)])
+
+    @classmethod
+    def on_delete(cls, targets):
+        pool = Pool()
+        Objective = pool.get('grant.objective')
+        Indicator = pool.get('grant.indicator')
+        indicators = list({t.indicator for t in targets})
+        objectives = {i: i.objective for i in indicators}
+        callback = super().on_delete(targets)
+
+        def record():
+            # The deletion of the indicator or the objective is told by them.
+            deleted = Transaction().delete_records
+            Objective.record_versions([
+                    o for i, o in objectives.items()
+                    if i.id not in deleted[Indicator.__name__]
+                    and o.id not in deleted[Objective.__name__]])
+        if not _is_negotiating():
+            callback.append(record)
+        return callback
+
+
 class Convention(metaclass=PoolMeta):
     __name__ = 'grant.convention'
 
     objective_versions = fields.One2Many(
         'grant.objective.version', 'convention', "Versions of the Objectives",
         readonly=True)
+
+
+class ConventionReport(metaclass=PoolMeta):
+    __name__ = 'grant.convention.convention'
+
+    @classmethod
+    def _get_objectives(cls, convention):
+        "The whole of what both parties agreed to is in the document."
+        objectives = super()._get_objectives(convention)
+        for objective, values in zip(
+                convention.objectives, objectives, strict=True):
+            for indicator, details in zip(
+                    objective.indicators, values['indicators'], strict=True):
+                details.update(cls._get_indicator(indicator))
+        return objectives
+
+    @staticmethod
+    def _get_indicator(indicator):
+        details = {
+            name: getattr(indicator, name) for name in [
+                'measured_by', 'measured_when', 'survey_method',
+                'result_clause']}
+        for name in ['survey_minimum', 'survey_maximum', 'survey_threshold']:
+            value = getattr(indicator, name)
+            details[name] = None if value is None else number(value)
+        for name in ['result_threshold', 'result_share']:
+            value = getattr(indicator, name)
+            details[name] = None if value is None else percent(value)
+        details['targets'] = [
+            {'year': str(t.year), 'value': number(t.value)}
+            for t in indicator.targets]
+        return details
