@@ -2,9 +2,10 @@
 # this repository contains the full copyright notices and license terms.
 "Schedule of payments and what stands in the way of each instalment."
 import datetime as dt
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from decimal import ROUND_HALF_UP, Decimal
 
+from dateutil.relativedelta import relativedelta
 from sql import Cast, Literal, Null, Union
 from sql.aggregate import Max, Sum
 from sql.conditionals import Case, Coalesce, Greatest
@@ -19,14 +20,19 @@ from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval, If
 from trytond.tools import grouped_slice, reduce_ids
+from trytond.transaction import without_check_access
 
-from .check import AmountMixin, money
+from .check import AmountMixin, bulleted, money
 from .condition import FULFILLED
-from .convention import OPEN_STATES, AgreedChildMixin
+from .convention import LIVE_STATES, OPEN_STATES, AgreedChildMixin
 from .exceptions import CeilingError, CompletenessError, FrozenError
-from .mixin import FrozenByMixin, WorkflowMixin, transition
-from .scheme import INSTALMENT_KINDS, TRIGGERS
+from .mixin import (
+    FrozenByMixin, OfConventionMixin, WorkflowMixin, transition)
+from .party import PUBLIC_KINDS
+from .scheme import INSTALMENT_KINDS
+from .search import search_flag
 from .sums import SLICE, read_sums
+from .trigger import EVENTS, TriggerMixin
 
 LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
 
@@ -52,6 +58,10 @@ def split(amount, shares, digits=2):
     return parts
 
 
+_Base = namedtuple(
+    '_Base', ['instalment', 'convention', 'tranche', 'join', 'waiting'])
+
+
 class _Date(Function):
     __slots__ = ()
     _function = 'DATE'
@@ -65,11 +75,12 @@ def _add_days(date, days):
 
 
 class Instalment(
-        AmountMixin, AgreedChildMixin, WorkflowMixin, FrozenByMixin,
-        sequence_ordered(), ModelSQL, ModelView):
+        OfConventionMixin, TriggerMixin, AmountMixin, AgreedChildMixin,
+        WorkflowMixin, FrozenByMixin, sequence_ordered(), ModelSQL, ModelView):
     __name__ = 'grant.instalment'
     _agreed_with = [
-        'convention', 'tranche', 'kind', 'amount', 'trigger', 'delay', 'date']
+        'convention', 'tranche', 'kind', 'amount', 'trigger', 'delay', 'date',
+        'trigger_share', 'trigger_condition', 'trigger_indicator']
     _amounts = ('amount',)
     _frozen_by = 'convention'
     _parent_states = OPEN_STATES
@@ -104,17 +115,6 @@ class Instalment(
     kind_string = kind.translated('kind')
     amount = Monetary(
         "Amount", currency='currency', digits='currency', required=True)
-    trigger = fields.Selection(
-        TRIGGERS, "Trigger", required=True, sort=False)
-    delay = fields.Integer(
-        "Delay", required=True, help="Days after the notification.",
-        states={'invisible': Eval('trigger') != 'notification'})
-    date = fields.Date(
-        "Date", help="The day before which it is not paid.",
-        states={
-            'required': Eval('trigger') == 'date',
-            'invisible': Eval('trigger') != 'date',
-            })
     conditions = fields.Many2Many(
         'grant.condition-grant.instalment', 'instalment', 'condition',
         "Partner's Undertakings", readonly=True,
@@ -150,7 +150,7 @@ class Instalment(
         searcher='search_convention_field')
     notified_on = fields.Function(
         fields.Date("Notified On"), 'get_convention_date',
-        searcher='search_convention_field')
+        searcher='search_tranche_field')
     due_since = fields.Function(
         fields.Date("Payable Since"),
         'get_due_since', searcher='search_due_since')
@@ -209,33 +209,8 @@ class Instalment(
         return 'planned'
 
     @classmethod
-    def default_trigger(cls):
-        return 'notification'
-
-    @classmethod
-    def default_delay(cls):
-        return 0
-
-    @fields.depends('convention', '_parent_convention.company')
-    def on_change_with_company(self, name=None):
-        return self.convention.company if self.convention else None
-
-    @fields.depends('convention', '_parent_convention.company')
-    def on_change_with_currency(self, name=None):
-        if self.convention and self.convention.company:
-            return self.convention.company.currency
-
-    @fields.depends('convention', '_parent_convention.party')
-    def on_change_with_party(self, name=None):
-        return self.convention.party if self.convention else None
-
-    @fields.depends('convention', '_parent_convention.officer')
-    def on_change_with_officer(self, name=None):
-        return self.convention.officer if self.convention else None
-
-    @classmethod
-    def search_convention_field(cls, name, clause):
-        return [('convention.' + clause[0], *clause[1:])]
+    def search_tranche_field(cls, name, clause):
+        return [('tranche.' + clause[0], *clause[1:])]
 
     def get_rec_name(self, name):
         return (
@@ -262,8 +237,8 @@ class Instalment(
         for instalment in instalments:
             blockers = found[instalment.id]
             values = {
-                'blocker_text': '\n'.join(
-                    f'– {descriptions[b.id]}' for b in blockers
+                'blocker_text': bulleted(
+                    descriptions[b.id] for b in blockers
                     if b.id in descriptions),
                 'blocker_count': len(blockers),
                 'ready': (
@@ -289,22 +264,20 @@ class Instalment(
     @classmethod
     def get_convention_date(cls, instalments, names):
         return {
-            name: {i.id: getattr(i.convention, name) for i in instalments}
+            name: {
+                i.id: getattr(
+                    i.tranche if name == 'notified_on' else i.convention,
+                    name)
+                for i in instalments}
             for name in names}
 
     @classmethod
     def search_ready(cls, name, clause):
-        _, operator, value = clause
-        ready = [
-            ('blockers', '=', None),
-            ('state', 'in', ['planned', 'certified']),
-            ]
-        if bool(value) == (operator == '='):
-            return ready
-        return ['OR',
-            ('blockers', '!=', None),
-            ('state', 'not in', ['planned', 'certified']),
-            ]
+        states = ['planned', 'certified']
+        return search_flag(
+            clause,
+            [('blockers', '=', None), ('state', 'in', states)],
+            ['OR', ('blockers', '!=', None), ('state', 'not in', states)])
 
     @classmethod
     def get_due_since(cls, instalments, names):
@@ -327,20 +300,34 @@ class Instalment(
         return result
 
     def _compute_due_since(self):
-        notified_on = self.convention.notified_on
+        notified_on = self.tranche.notified_on
         if (not notified_on
                 or self.state == 'cancelled'
-                or any(c.state not in FULFILLED for c in self.conditions)):
+                or any(self._awaits(c) for c in self.conditions)):
             return None
         if self.trigger == 'date' and self.date:
             due_since = max(self.date, notified_on)
+        elif self.trigger in EVENTS:
+            if not self.triggered_on:
+                return None
+            due_since = max(notified_on, self.triggered_on + dt.timedelta(
+                    days=self.delay or 0))
         else:
             due_since = notified_on + dt.timedelta(days=self.delay or 0)
         return max([due_since] + [
                 c.submitted_on or c.verified_on for c in self.conditions])
 
+    def _awaits(self, condition):
+        "Return whether the instalment waits for the undertaking."
+        return condition.state not in FULFILLED
+
     @classmethod
-    def _due_since(cls, instalment, convention):
+    def _awaiting(cls, instalment, tranche, condition):
+        "Return the SQL of what ``_awaits`` returns."
+        return ~condition.state.in_(FULFILLED)
+
+    @classmethod
+    def _due_since(cls, instalment, tranche):
         "Return the SQL of what ``_compute_due_since`` returns."
         pool = Pool()
         condition = pool.get('grant.condition').__table__()
@@ -348,28 +335,35 @@ class Instalment(
         tables = link.join(
             condition, condition=link.condition == condition.id)
         own = link.instalment == instalment.id
-        fulfilled = condition.state.in_(FULFILLED)
-        notified_on = convention.notified_on
+        awaited = cls._awaiting(instalment, tranche, condition)
+        notified_on = tranche.notified_on
         base = Case(
             ((instalment.trigger == 'date')
                 & (instalment.date > notified_on), instalment.date),
             ((instalment.trigger == 'date')
                 & (instalment.date != Null), notified_on),
+            (instalment.trigger.in_(EVENTS), Greatest(
+                    _add_days(
+                        instalment.triggered_on,
+                        Coalesce(instalment.delay, 0)),
+                    notified_on)),
             else_=_add_days(notified_on, Coalesce(instalment.delay, 0)))
         return Case(
             ((notified_on == Null) | (instalment.state == 'cancelled')
+                | (instalment.trigger.in_(EVENTS)
+                    & (instalment.triggered_on == Null))
                 | Exists(tables.select(
-                        Literal(1), where=own & ~fulfilled)), Null),
+                        Literal(1), where=own & awaited)), Null),
             else_=Greatest(base, tables.select(
                     Max(Coalesce(
                             condition.submitted_on, condition.verified_on)),
-                    where=own & fulfilled)))
+                    where=own & ~awaited)))
 
     @classmethod
-    def _pay_before(cls, instalment, convention):
+    def _pay_before(cls, instalment, tranche):
         Parameter = Pool().get('grant.parameter')
         return _add_days(
-            cls._due_since(instalment, convention),
+            cls._due_since(instalment, tranche),
             int(Parameter.get('L05_PAYMENT_DELAY')))
 
     @classmethod
@@ -377,25 +371,24 @@ class Instalment(
         _, operator, value = clause
         Operator = fields.SQL_OPERATORS[operator]
         instalment = cls.__table__()
-        convention = Pool().get('grant.convention').__table__()
-        date = getattr(cls, f'_{name}')(instalment, convention)
+        tranche = Pool().get('grant.tranche').__table__()
+        date = getattr(cls, f'_{name}')(instalment, tranche)
         where = cls.due_since._domain_add_null(
             date, operator, value, Operator(date, value))
         return [('id', 'in', instalment.join(
-                    convention,
-                    condition=instalment.convention == convention.id
+                    tranche, condition=instalment.tranche == tranche.id
                     ).select(instalment.id, where=where))]
 
     @classmethod
     def _order_date(cls, name, tables):
         instalment, _ = tables[None]
-        if 'convention' not in tables:
-            convention = Pool().get('grant.convention').__table__()
-            tables['convention'] = {
-                None: (convention, convention.id == instalment.convention),
+        if 'tranche' not in tables:
+            tranche = Pool().get('grant.tranche').__table__()
+            tables['tranche'] = {
+                None: (tranche, tranche.id == instalment.tranche),
                 }
-        convention, _ = tables['convention'][None]
-        return [getattr(cls, f'_{name}')(instalment, convention)]
+        tranche, _ = tables['tranche'][None]
+        return [getattr(cls, f'_{name}')(instalment, tranche)]
 
     @classmethod
     def order_due_since(cls, tables):
@@ -460,35 +453,44 @@ class Instalment(
             list({t.convention.scheme for t in tranches}))
         vlist = []
         for tranche in tranches:
-            template = tranche.convention.scheme.instalments
-            if not template:
-                vlist.append({
-                        'convention': tranche.convention.id,
-                        'tranche': tranche.id,
-                        'sequence': 1,
-                        'kind': 'single',
-                        'amount': tranche.amount,
-                        })
+            if not tranche.amount:
                 continue
-            parts = split(tranche.amount, [line.share for line in template])
-            start = dt.date(tranche.year, 1, 1)
-            for sequence, (line, part) in enumerate(
-                    zip(template, parts, strict=True), 1):
+            for sequence, values in enumerate(
+                    cls.template_values(
+                        tranche.convention.scheme, tranche.year,
+                        tranche.amount), 1):
                 vlist.append({
                         'convention': tranche.convention.id,
                         'tranche': tranche.id,
                         'sequence': sequence,
-                        'kind': line.kind,
-                        'amount': part,
-                        'trigger': line.trigger,
-                        'delay': (
-                            line.delay if line.trigger == 'notification'
-                            else 0),
-                        'date': (
-                            start + dt.timedelta(days=line.delay)
-                            if line.trigger == 'date' else None),
+                        **values,
                         })
         return cls.create(vlist)
+
+    @classmethod
+    def template_values(cls, scheme, year, amount):
+        """Return the values of the instalments by which the scheme pays the
+        amount (Decimal, euros) of the year."""
+        template = scheme.instalments
+        if not template:
+            return [{
+                    'kind': 'single', 'amount': amount,
+                    'trigger': cls.default_trigger(),
+                    'delay': cls.default_delay(), 'date': None,
+                    }]
+        start = dt.date(year, 1, 1)
+        return [{
+                'kind': line.kind,
+                'amount': part,
+                'trigger': line.trigger,
+                'delay': line.delay if line.trigger != 'date' else 0,
+                'trigger_share': line.trigger_share,
+                'date': (
+                    start + dt.timedelta(days=line.delay)
+                    if line.trigger == 'date' else None),
+                } for line, part in zip(
+                template, split(amount, [line.share for line in template]),
+                strict=True)]
 
     @classmethod
     def resplit(cls, tranches):
@@ -515,6 +517,26 @@ class Instalment(
                 instalment.amount = part
                 to_save.append(instalment)
         cls.save(to_save)
+
+    @classmethod
+    def replace_planned(cls, tranche, vlist):
+        """Replace the planned instalments of the tranche by those of the
+        values; called with what is frozen thawed."""
+        planned = [i for i in tranche.instalments if i.state == 'planned']
+        changed = list(zip(planned, vlist, strict=False))
+        cls.delete(planned[len(vlist):])
+        # The sum never exceeds the tranche: what is lowered comes first.
+        for instalment, values in sorted(
+                changed, key=lambda x: x[1]['amount'] - x[0].amount):
+            cls.write([instalment], values)
+        last = max((i.sequence or 0 for i in tranche.instalments), default=0)
+        cls.create([{
+                    'convention': tranche.convention.id,
+                    'tranche': tranche.id,
+                    'sequence': sequence,
+                    **values,
+                    } for sequence, values in enumerate(
+                vlist[len(planned):], last + 1)])
 
     @classmethod
     @ModelView.button
@@ -614,6 +636,8 @@ class Blocker(ModelSQL, ModelView):
         descriptions = {}
         for blocker in blockers:
             text = blocker.code_string
+            if blocker.code == 'not_triggered':
+                text = f'{text} : {blocker.instalment.get_trigger_text()}'
             if blocker.id in conditions:
                 text = f'{text} : {names[conditions[blocker.id]]}'
             descriptions[blocker.id] = f'{text} ({blocker.lifted_by_string})'
@@ -626,8 +650,8 @@ class Blocker(ModelSQL, ModelView):
 
         A query has the columns ``id`` (of the instalment, or of another
         record that makes the row unique), ``instalment``, ``since`` and
-        ``origin``.  The place in the list is part of the row's identity:
-        add at the end.
+        ``origin``.  The rows come in the order of the list, so that the
+        first says whose turn it is.
         """
         return [
             ('not_voted', 'assembly', cls._not_voted),
@@ -644,6 +668,10 @@ class Blocker(ModelSQL, ModelView):
             ('republican_commitment', 'partner',
                 cls._republican_commitment),
             ('too_early', 'nobody', cls._too_early),
+            ('tranche_not_notified', 'officer', cls._tranche_not_notified),
+            ('amount_changed', 'officer', cls._amount_changed),
+            ('convention_due', 'officer', cls._convention_due),
+            ('not_triggered', 'partner', cls._not_triggered),
             ]
 
     @classmethod
@@ -653,7 +681,7 @@ class Blocker(ModelSQL, ModelView):
         for index, (code, lifted_by, method) in enumerate(rules):
             query = method()
             queries.append(query.select(
-                    (query.id * 64 + index).as_('id'),
+                    (query.id + (index << 24)).as_('id'),
                     query.instalment.as_('instalment'),
                     Literal(code).as_('code'),
                     query.since.as_('since'),
@@ -663,38 +691,41 @@ class Blocker(ModelSQL, ModelView):
 
     @classmethod
     def _base(cls):
-        """Return the tables of the instalments that wait and of their
-        conventions, their join and the condition."""
+        """Return the tables of the instalments that wait, of their
+        conventions and of their tranches, their join and the condition."""
         pool = Pool()
         instalment = pool.get('grant.instalment').__table__()
         convention = pool.get('grant.convention').__table__()
-        join = instalment.join(
-            convention, condition=instalment.convention == convention.id)
+        tranche = pool.get('grant.tranche').__table__()
+        join = (instalment
+            .join(convention,
+                condition=instalment.convention == convention.id)
+            .join(tranche, condition=instalment.tranche == tranche.id))
         where = instalment.state.in_(['planned', 'certified', 'approved'])
-        return instalment, convention, join, where
+        return _Base(instalment, convention, tranche, join, where)
 
     @classmethod
     def _select(cls, base, where, since=None, origin=None, id=None):
-        instalment, convention, join, waiting = base
+        instalment, convention = base.instalment, base.convention
         if since is None:
             since = Cast(Null, cls.since.sql_type().base)
         if origin is None:
             origin = cls._origin('grant.convention', convention.id)
-        return join.select(
+        return base.join.select(
             (instalment.id if id is None else id).as_('id'),
             instalment.id.as_('instalment'),
             since.as_('since'),
             origin.as_('origin'),
-            where=waiting & where)
+            where=base.waiting & where)
 
     @classmethod
     def _origin(cls, model, id):
         return Concat(f'{model},', Cast(id, cls.origin.sql_type().base))
 
     @classmethod
-    def _decided(cls, convention, *states):
-        """Return the condition that the convention has a granted decision
-        in a deliberation in one of the states."""
+    def _decided(cls, base, *states):
+        """Return the condition that the year of the instalment has a granted
+        decision in a deliberation in one of the states."""
         pool = Pool()
         application = pool.get('grant.application').__table__()
         decision = pool.get('grant.decision').__table__()
@@ -705,7 +736,9 @@ class Blocker(ModelSQL, ModelView):
             .join(deliberation,
                 condition=decision.deliberation == deliberation.id)
             .select(Literal(1),
-                where=(application.convention == convention.id)
+                where=(application.convention == base.convention.id)
+                & (application.year == base.tranche.year)
+                & (decision.amendment == Null)
                 & (decision.outcome == 'granted')
                 & deliberation.state.in_(list(states))))
 
@@ -713,14 +746,16 @@ class Blocker(ModelSQL, ModelView):
     def _not_voted(cls):
         base = cls._base()
         return cls._select(
-            base, ~cls._decided(base[1], 'voted', 'executory'),
-            since=base[1].agreed_on)
+            base, (base.tranche.status != 'voted')
+            | ~cls._decided(base, 'voted', 'executory'),
+            since=base.convention.agreed_on)
 
     @classmethod
     def _not_executory(cls):
         base = cls._base()
         return cls._select(
-            base, cls._decided(base[1], 'voted'), since=base[1].frozen_on)
+            base, cls._decided(base, 'voted'),
+            since=base.convention.frozen_on)
 
     @classmethod
     def _anomaly(cls):
@@ -728,53 +763,59 @@ class Blocker(ModelSQL, ModelView):
         base = cls._base()
         application = pool.get('grant.application').__table__()
         decision = pool.get('grant.decision').__table__()
+        amendment = pool.get('grant.amendment').__table__()
         anomaly = Exists(application
             .join(decision,
                 condition=decision.application == application.id)
             .select(Literal(1),
-                where=(application.convention == base[1].id)
+                where=(application.convention == base.convention.id)
+                & (application.year == base.tranche.year)
                 & (decision.outcome == 'granted')
+                & ~Exists(amendment.select(Literal(1),
+                        where=(amendment.id == decision.amendment)
+                        & (amendment.state == 'cancelled')))
                 & (decision.anomaly != Null)
                 & (decision.regularised_by == Null)))
-        return cls._select(base, anomaly, since=base[1].frozen_on)
+        return cls._select(base, anomaly, since=base.convention.frozen_on)
 
     @classmethod
     def _not_issued(cls):
         base = cls._base()
         return cls._select(
-            base, base[1].state.in_(['draft', 'negotiation', 'agreed']),
-            since=base[1].frozen_on)
+            base, base.convention.state.in_(
+                ['draft', 'negotiation', 'agreed']),
+            since=base.convention.frozen_on)
 
     @classmethod
     def _partner_signature(cls):
         base = cls._base()
         return cls._select(
-            base, (base[1].form == 'convention')
-            & base[1].state.in_(['issued', 'signed'])
-            & (base[1].signed_partner_on == Null),
-            since=base[1].issued_on)
+            base, (base.convention.form == 'convention')
+            & base.convention.state.in_(['issued', 'signed'])
+            & (base.convention.signed_partner_on == Null),
+            since=base.convention.issued_on)
 
     @classmethod
     def _department_signature(cls):
         base = cls._base()
         return cls._select(
-            base, (base[1].form == 'convention')
-            & base[1].state.in_(['issued', 'signed'])
-            & (base[1].signed_department_on == Null),
-            since=base[1].issued_on)
+            base, (base.convention.form == 'convention')
+            & base.convention.state.in_(['issued', 'signed'])
+            & (base.convention.signed_department_on == Null),
+            since=base.convention.issued_on)
 
     @classmethod
     def _not_notified(cls):
         base = cls._base()
         return cls._select(
-            base, base[1].state.in_(['issued', 'signed'])
-            & (base[1].notified_on == Null),
-            since=base[1].issued_on)
+            base, base.convention.state.in_(['issued', 'signed'])
+            & (base.convention.notified_on == Null),
+            since=base.convention.issued_on)
 
     @classmethod
     def _not_active(cls):
         base = cls._base()
-        return cls._select(base, base[1].state.in_([
+        return cls._select(base, base.convention.state.in_([
                     'closed', 'terminated', 'lapsed', 'renounced',
                     'cancelled']))
 
@@ -785,35 +826,34 @@ class Blocker(ModelSQL, ModelView):
         application = pool.get('grant.application').__table__()
         decision = pool.get('grant.decision').__table__()
         commitment = pool.get('grant.commitment').__table__()
-        tranche = pool.get('grant.tranche').__table__()
         numbered = Exists(application
             .join(decision,
                 condition=decision.application == application.id)
             .join(commitment,
                 condition=decision.commitment == commitment.id)
-            .join(tranche,
-                condition=tranche.id == base[0].tranche)
             .select(Literal(1),
-                where=(application.convention == base[1].id)
-                & (commitment.year == tranche.year)
+                where=(application.convention == base.convention.id)
+                & (commitment.year == base.tranche.year)
                 & (commitment.state == 'committed')
                 & (Coalesce(commitment.finance_number, '') != '')))
         return cls._select(
-            base, (base[1].frozen_on != Null) & ~numbered,
-            since=base[1].frozen_on)
+            base, (base.convention.frozen_on != Null) & ~numbered,
+            since=base.convention.frozen_on)
 
     @classmethod
     def _condition(cls):
         pool = Pool()
-        instalment, convention, join, waiting = base = cls._base()
+        base = cls._base()
+        instalment, convention = base.instalment, base.convention
         condition = pool.get('grant.condition').__table__()
         link = pool.get('grant.condition-grant.instalment').__table__()
-        join = (join
+        join = (base.join
             .join(link, condition=link.instalment == instalment.id)
             .join(condition, condition=link.condition == condition.id))
-        base = instalment, convention, join, waiting
+        base = base._replace(join=join)
         return cls._select(
-            base, ~condition.state.in_(FULFILLED),
+            base, Pool().get('grant.instalment')._awaiting(
+                instalment, base.tranche, condition),
             since=Case(
                 (condition.due_date <= Pool().get('ir.date').today(),
                     condition.due_date),
@@ -826,36 +866,100 @@ class Blocker(ModelSQL, ModelView):
         base = cls._base()
         Link = Pool().get('bank.account-party.party')
         verified = Link.verified_query()
-        chosen = base[0].bank_account
+        chosen = base.instalment.bank_account
         return cls._select(
             base, (
                 (chosen == Null)
-                & ~base[1].party.in_(verified.select(verified.owner)))
+                & ~base.convention.party.in_(verified.select(verified.owner)))
             | ((chosen != Null)
                 & ~chosen.in_(verified.select(verified.link))),
-            origin=cls._origin('party.party', base[1].party))
+            origin=cls._origin('party.party', base.convention.party))
 
     @classmethod
     def _republican_commitment(cls):
         base = cls._base()
         party = Pool().get('party.party').__table__()
         missing = Exists(party.select(Literal(1),
-                where=(party.id == base[1].party)
+                where=(party.id == base.convention.party)
                 & (party.partner_kind == 'association')
                 & (party.republican_commitment_on == Null)))
         return cls._select(
-            base, missing, origin=cls._origin('party.party', base[1].party))
+            base, missing,
+            origin=cls._origin('party.party', base.convention.party))
 
     @classmethod
     def _too_early(cls):
         Date = Pool().get('ir.date')
         base = cls._base()
-        instalment = base[0]
+        instalment = base.instalment
         return cls._select(
             base, (instalment.trigger == 'date')
             & (instalment.date > Date.today()),
-            since=base[1].notified_on,
+            since=base.convention.notified_on,
             origin=cls._origin('grant.instalment', instalment.id))
+
+    @classmethod
+    def _not_triggered(cls):
+        base = cls._base()
+        instalment = base.instalment
+        return cls._select(
+            base, instalment.trigger.in_(EVENTS)
+            & (instalment.triggered_on == Null),
+            since=base.tranche.notified_on,
+            origin=cls._origin('grant.instalment', instalment.id))
+
+    @classmethod
+    def _tranche_not_notified(cls):
+        base = cls._base()
+        return cls._select(
+            base, base.convention.state.in_(sorted(LIVE_STATES))
+            & (base.tranche.status == 'voted')
+            & (base.tranche.notified_on == Null))
+
+    @classmethod
+    def _amount_changed(cls):
+        base = cls._base()
+        return cls._select(
+            base, base.convention.state.in_(sorted(LIVE_STATES))
+            & (base.convention.amount_changed == Literal(True))
+            & (base.convention.amount_confirmed_on == Null))
+
+    @classmethod
+    def _convention_due(cls):
+        "The yearly total of the partner asks for a convention (L03)."
+        pool = Pool()
+        Parameter = pool.get('grant.parameter')
+        base = cls._base()
+        party = pool.get('party.party').__table__()
+        commitment = pool.get('grant.commitment').__table__()
+        signed = pool.get('grant.convention').__table__()
+        tranche = pool.get('grant.tranche').__table__()
+        private = Exists(party.select(Literal(1),
+                where=(party.id == base.convention.party)
+                & ~Coalesce(party.partner_kind, '').in_(
+                    PUBLIC_KINDS + ['individual'])))
+        # As a float: SQLite would compare the text of a decimal.
+        threshold = float(Parameter.get('L03_CONVENTION_THRESHOLD'))
+        exceeded = Exists(commitment.select(Literal(1),
+                where=(commitment.party == base.convention.party)
+                & (commitment.company == base.convention.company)
+                & (commitment.year == base.tranche.year)
+                & (commitment.state == 'committed'),
+                group_by=[commitment.party],
+                having=Sum(commitment.amount) > threshold))
+        covered = Exists(signed
+            .join(tranche, condition=tranche.convention == signed.id)
+            .select(Literal(1),
+                where=(signed.party == base.convention.party)
+                & (signed.company == base.convention.company)
+                & (signed.form == 'convention')
+                & (tranche.year == base.tranche.year)
+                & signed.state.in_(['active', 'closing', 'closed'])))
+        return cls._select(
+            base, (base.convention.form == 'letter')
+            & private
+            & exceeded
+            & ~covered)
 
 
 class ConditionInstalment(FrozenByMixin, ModelSQL):
@@ -908,17 +1012,20 @@ class Condition(metaclass=PoolMeta):
     def on_modification(cls, mode, conditions, field_names=None):
         super().on_modification(mode, conditions, field_names=field_names)
         if mode == 'create' or (
-                mode == 'write' and 'block_kinds' in field_names):
+                mode == 'write' and field_names & {'block_kinds', 'year'}):
             cls.set_blocks(conditions)
+        elif mode == 'write' and 'due_date' in field_names:
+            cls.set_blocks([c for c in conditions if c.is_open])
 
     @classmethod
     def set_blocks(cls, conditions):
         """Name the instalments that the conditions hold back: those of the
-        kinds that they say."""
+        kinds that they say, of their year if they have one."""
         for condition in conditions:
             wanted = {
                 i.id for i in condition.convention.instalments
-                if i.kind in (condition.block_kinds or ())}
+                if i.kind in (condition.block_kinds or ())
+                and condition.concerns_year(i.tranche.year)}
             blocked = {i.id for i in condition.blocks}
             if wanted != blocked:
                 cls.write([condition], {
@@ -927,6 +1034,21 @@ class Condition(metaclass=PoolMeta):
                             ('add', sorted(wanted - blocked)),
                             ],
                         })
+
+    def concerns_year(self, year):
+        """Return whether the condition may hold back the year: its own, or
+        without one, those whose report (L06) is not due before its first
+        due date."""
+        if self.year:
+            return year == self.year
+        due_date = self.original_due_date or self.due_date
+        if not due_date:
+            return True
+        months = int(Pool().get('grant.parameter').get(
+                'L06_FINANCIAL_REPORT_DELAY'))
+        last = max(t.year for t in self.convention.tranches)
+        return year >= min(
+            (due_date - relativedelta(months=months)).year, last)
 
     @classmethod
     def copy(cls, conditions, default=None):
@@ -966,6 +1088,18 @@ class Tranche(metaclass=PoolMeta):
     def default_reduction(cls):
         return Decimal(0)
 
+    @property
+    def planned(self):
+        "The instalments that may still change."
+        return [i for i in self.instalments if i.state == 'planned']
+
+    @property
+    def fixed(self):
+        "What can no longer change: paid, under way or reduced (euros)."
+        return (self.reduction or Decimal(0)) + sum(
+            (i.amount for i in self.instalments
+                if i.state in LIVE and i.state != 'planned'), Decimal(0))
+
     @classmethod
     def _set_amounts(cls, tranches, amounts):
         pool = Pool()
@@ -987,12 +1121,21 @@ class Tranche(metaclass=PoolMeta):
         super()._set_amounts(lowered, amounts)
         super()._set_amounts(raised + new, amounts)
         Instalment.resplit(cls.browse(raised))
-        if new:
-            Instalment.create_from_schemes(cls.browse(new))
+
+    def give_up(self, reason):
+        super().give_up(reason)
+        Instalment = Pool().get('grant.instalment')
+        planned = [i for i in self.instalments if i.state == 'planned']
+        with without_check_access():
+            Instalment.write(planned, {'cancel_reason': reason})
+        Instalment._cancel(Instalment.claim(planned), self.__class__)
 
     @classmethod
     def on_modification(cls, mode, tranches, field_names=None):
         super().on_modification(mode, tranches, field_names=field_names)
+        if mode == 'create':
+            Instalment = Pool().get('grant.instalment')
+            Instalment.create_from_schemes(tranches)
         if mode == 'write' and field_names & {'amount', 'reduction'}:
             cls.check_instalments(tranches)
 
@@ -1033,13 +1176,6 @@ class Convention(metaclass=PoolMeta):
         'grant.instalment', 'convention', "Schedule",
         states={'readonly': ~Eval('state').in_(list(OPEN_STATES))})
 
-    @classmethod
-    def _complete(cls, conventions):
-        super()._complete(conventions)
-        Instalment = Pool().get('grant.instalment')
-        Instalment.create_from_schemes(
-            [t for c in cls.browse(conventions) for t in c.tranches])
-
     def get_agreement_reasons(self):
         Tranche = Pool().get('grant.tranche')
         reasons = super().get_agreement_reasons()
@@ -1050,6 +1186,11 @@ class Convention(metaclass=PoolMeta):
                         year=tranche.year,
                         amount=money(tranche.amount),
                         planned=money(planned)))
+        for instalment in self.instalments:
+            if instalment.awaits_nothing:
+                reasons.append(gettext(
+                        'pacte_grants.msg_agreement_trigger',
+                        instalment=instalment.rec_name))
         return reasons
 
     @classmethod
@@ -1075,11 +1216,20 @@ class Convention(metaclass=PoolMeta):
     @classmethod
     @ModelView.button
     def close(cls, conventions):
+        """Close what is finished; raise ``CompletenessError`` with all that
+        is still open."""
         for convention in conventions:
-            for instalment in convention.instalments:
-                if instalment.state not in {'paid', 'cancelled'}:
-                    raise CompletenessError(gettext(
-                            'pacte_grants.msg_convention_close',
-                            convention=convention.rec_name,
-                            instalment=instalment.rec_name))
+            if reasons := convention.get_closing_reasons():
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_convention_close',
+                        convention=convention.rec_name,
+                        reasons=bulleted(reasons)))
         super().close(conventions)
+
+    def get_closing_reasons(self):
+        "Return, in sentences, what is still open."
+        return [
+            gettext('pacte_grants.msg_convention_close_instalment',
+                instalment=i.rec_name)
+            for i in self.instalments
+            if i.state not in {'paid', 'cancelled'}]
