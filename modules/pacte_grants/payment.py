@@ -5,7 +5,6 @@
 An instalment is certified into an ``account.payment``, which from then on
 moves only through the instalment or as the payer's answer.
 """
-import datetime as dt
 from collections import defaultdict
 from decimal import Decimal
 from itertools import groupby
@@ -20,16 +19,25 @@ from trytond.pyson import Eval, If
 from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import Transaction
 
-from .check import money
+from .check import bulleted, money
 from .convention import DEAD_STATES
 from .exceptions import (
     BlockedError, CeilingError, CompletenessError, DutyError, FrozenError,
     PeriodError, TransitionError)
-from .mixin import GuardMixin, acting_user, transition
+from .mixin import GuardMixin, acting_user, now, transition
 from .sums import SLICE, read_sums
 
 _BEHIND = '_pacte_grants_instalment_payment'
 APPROVED = ['approved', 'paying', 'paid']
+SEND_BACK_KINDS = [
+    ('piece', "Missing Document"),
+    ('amount', "Wrong Amount"),
+    ('bank_account', "Bank Account"),
+    ('imputation', "Budget Entry"),
+    ('act', "Act"),
+    ('condition', "Partner's Undertaking"),
+    ('other', "Other"),
+    ]
 
 
 def _moving_payments():
@@ -127,6 +135,10 @@ class Instalment(metaclass=PoolMeta):
         'res.user', "Certified By", readonly=True, ondelete='RESTRICT')
     certified_on = fields.Date("Certified On", readonly=True)
     approved_on = fields.Date("Approved On", readonly=True)
+    send_back_kind = fields.Selection(
+        [(None, ""), *SEND_BACK_KINDS], "Sent Back for", sort=False,
+        states={'readonly': ~Eval('state').in_(['certified', 'approved'])})
+    send_back_kind_string = send_back_kind.translated('send_back_kind')
     send_back_reason = fields.Text(
         "Reason of the Sending Back",
         states={'readonly': ~Eval('state').in_(['certified', 'approved'])})
@@ -152,8 +164,8 @@ class Instalment(metaclass=PoolMeta):
     def __setup__(cls):
         super().__setup__()
         free = frozenset({
-                'send_back_reason', 'return_reason', 'order_number',
-                'payment_date'})
+                'send_back_kind', 'send_back_reason', 'return_reason',
+                'order_number', 'payment_date'})
         cls._free_fields = cls._free_fields | free
         cls._frozen = {
             state: allowed | free for state, allowed in cls._frozen.items()}
@@ -302,6 +314,7 @@ class Instalment(metaclass=PoolMeta):
                         'bank_account': account.id,
                         'certified_by': user.id,
                         'certified_on': today,
+                        'send_back_kind': None,
                         'send_back_reason': None,
                         'return_status': None,
                         }))
@@ -322,20 +335,31 @@ class Instalment(metaclass=PoolMeta):
                 messages.append(gettext(
                         'pacte_grants.msg_instalment_blocked',
                         instalment=instalment.rec_name,
-                        reasons='\n'.join(
-                            f'– {b.description}' for b in blockers)))
+                        reasons=bulleted(b.description for b in blockers)))
         if messages:
             raise BlockedError('\n'.join(messages))
 
     def _find_commitment(self, drawn):
         """Return the commitment of the year that has room for the
         instalment; ``drawn`` is what the others take of each (euros)."""
-        commitments = self._get_commitments()
-        for commitment in commitments:
-            if commitment.amount - drawn[commitment.id] >= self.amount:
-                return commitment
-        left = sum(
-            (c.amount - drawn[c.id] for c in commitments), Decimal(0))
+        by_envelope = defaultdict(list)
+        for commitment in self._get_commitments():
+            # What finance did not number yet pays nothing.
+            if commitment.finance_number:
+                by_envelope[commitment.envelope].append(commitment)
+
+        def room(commitment):
+            return commitment.amount - drawn[commitment.id]
+
+        left = Decimal(0)
+        for commitments in by_envelope.values():
+            # A complement adds to the commitment that it completes.
+            together = sum(map(room, commitments), Decimal(0))
+            if together >= self.amount:
+                return next(
+                    (c for c in commitments if room(c) >= self.amount),
+                    max(commitments, key=room))
+            left += together
         raise CeilingError(gettext(
                 'pacte_grants.msg_instalment_above_commitment',
                 instalment=self.rec_name,
@@ -424,11 +448,11 @@ class Instalment(metaclass=PoolMeta):
         cls._check_blockers(instalments)
         cls._check_duties(instalments, user)
         threshold = Parameter.get('SECOND_APPROVAL_THRESHOLD', Date.today())
-        now = dt.datetime.now().replace(microsecond=0)
+        time = now()
         Approval.create([{
                     'instalment': instalment.id,
                     'user': user.id,
-                    'time': now,
+                    'time': time,
                     'amount': instalment.amount,
                     } for instalment in instalments])
         complete = [
@@ -530,18 +554,23 @@ class Instalment(metaclass=PoolMeta):
             else:
                 cls._send_back_to_planned(sub)
 
+    @property
+    def send_back_text(self):
+        "Why it is sent back, in words."
+        return (self.send_back_reason or '').strip()
+
     @classmethod
     def _check_send_back(cls, instalments):
         Approval = Pool().get('grant.approval')
         for instalment in instalments:
-            if not instalment.send_back_reason:
+            if not instalment.send_back_text:
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_instalment_send_back_reason',
                         instalment=instalment.rec_name))
         Pool().get('grant.event').add([{
                     'record': i, 'name': 'send_back',
                     'before': i.state_label,
-                    'reason': i.send_back_reason,
+                    'reason': i.send_back_text,
                     } for i in instalments])
         Approval.write(
             [a for i in instalments for a in i.valid_approvals],

@@ -1,0 +1,774 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"""Pre-settlement batches: what the finance package reads to pay.
+
+A batch is the group of ``account.payment``.  It is put together from approved
+instalments, transmitted once with a file that is sealed, and closed when the
+payer has answered every line.
+"""
+import csv
+import hashlib
+from collections import defaultdict
+from decimal import Decimal
+from io import StringIO
+
+from sql.aggregate import Count
+
+from trytond import config
+from trytond.i18n import gettext
+from trytond.model import Index, ModelSQL, ModelView, Unique, fields
+from trytond.modules.currency.fields import Monetary
+from trytond.pool import Pool, PoolMeta
+from trytond.pyson import Eval, If
+from trytond.tools import grouped_slice, reduce_ids
+from trytond.transaction import (
+    Transaction, without_check_access)
+
+from .exceptions import CompletenessError, DutyError, FrozenError
+from .mixin import (
+    AppendOnlyMixin, GuardMixin, WorkflowMixin, acting_user,
+    comes_from_outside, now, transition)
+from .party import sees_bank_numbers
+from .payment import _moving_payments
+from .sums import SLICE
+
+if config.getboolean('attachment', 'filestore', default=True):
+    file_id = 'data_id'
+    store_prefix = config.get('attachment', 'store_prefix', default=None)
+else:
+    file_id = store_prefix = None
+
+METHOD = 'pre_settlement'
+# The file, column by column (design of the interface with the package).
+COLUMNS = [
+    'batch_id', 'line_no', 'exercise', 'budget_code', 'engagement_ref',
+    'tiers_code_finance', 'siret', 'tiers_name', 'iban', 'bic', 'holder',
+    'amount', 'section', 'chapter', 'nature', 'function', 'operation',
+    'label', 'decision_ref', 'decision_date', 'convention_ref',
+    'payment_type', 'service_fait_by', 'service_fait_on', 'due_on',
+    'pj_list', 'pj_sha256']
+TRAILER = 'TOTAL'
+_LABEL_LENGTH = 64
+_KINDS = {
+    'advance': 'avance', 'interim': 'acompte', 'balance': 'solde',
+    'single': 'unique'}
+_SECTIONS = {'operating': 'fonctionnement', 'investment': 'investissement'}
+
+
+def _clean(text):
+    "Return the text on one line; no sheet takes it for a formula."
+    return ' '.join(str(text or '').split()).lstrip('=+-@')
+
+
+def _amount(amount):
+    return f'{amount:.2f}'.replace('.', ',')
+
+
+def _day(date):
+    return date.isoformat() if date else ''
+
+
+class Configuration(metaclass=PoolMeta):
+    __name__ = 'grant.configuration'
+
+    budget_code = fields.MultiValue(fields.Char(
+            "Budget Code",
+            help="The budget of the payments, as the finance package names "
+            "it."))
+
+    @classmethod
+    def multivalue_model(cls, field):
+        if field == 'budget_code':
+            return Pool().get('grant.configuration.company')
+        return super().multivalue_model(field)
+
+
+class ConfigurationCompany(metaclass=PoolMeta):
+    __name__ = 'grant.configuration.company'
+
+    budget_code = fields.Char("Budget Code")
+
+
+class Numbering(metaclass=PoolMeta):
+    __name__ = 'grant.numbering'
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        kind = ('batch', "Batch")
+        if kind not in cls.kind.selection:
+            cls.kind.selection.append(kind)
+        cls._prefixes = {**cls._prefixes, 'batch': 'L{year}-'}
+
+
+class Party(metaclass=PoolMeta):
+    __name__ = 'party.party'
+
+    finance_code = fields.Char(
+        "Code in the Finance Package",
+        help="The number under which finance knows the partner.")
+
+
+class Journal(metaclass=PoolMeta):
+    __name__ = 'account.payment.journal'
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        method = (METHOD, "Pre-settlement File")
+        if method not in cls.process_method.selection:
+            cls.process_method.selection.append(method)
+
+
+class Group(WorkflowMixin, metaclass=PoolMeta):
+    __name__ = 'account.payment.group'
+
+    exercise = fields.Integer("Exercise", readonly=True)
+    lines = fields.One2Many(
+        'grant.batch.line', 'group', "Lines", readonly=True,
+        states={'invisible': Eval('process_method') != METHOD})
+    line_count = fields.Function(fields.Integer("Lines"), 'get_line_count')
+    prepared_by = fields.Many2One(
+        'res.user', "Prepared By", readonly=True, ondelete='RESTRICT')
+    prepared_on = fields.DateTime("Prepared On", readonly=True)
+    transmitted_by = fields.Many2One(
+        'res.user', "Transmitted By", readonly=True, ondelete='RESTRICT')
+    transmitted_on = fields.DateTime("Transmitted On", readonly=True)
+    file_name = fields.Char("File", readonly=True)
+    file_sha256 = fields.Char(
+        "Fingerprint", readonly=True,
+        help="The SHA-256 of the file that was transmitted.")
+    file_total = Monetary(
+        "Control Total", currency='currency', digits='currency',
+        readonly=True)
+    state = fields.Selection([
+            (None, ""),
+            ('preparation', "In Preparation"),
+            ('transmitted', "Transmitted"),
+            ('closed', "Closed"),
+            ], "State", readonly=True, sort=False)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._transitions |= {
+            ('preparation', 'transmitted'),
+            ('transmitted', 'closed'),
+            }
+        cls._sql_indexes.add(
+            Index(table, (table.state, Index.Equality(cardinality='low'))))
+        cls._buttons.update({
+                'transmit': {
+                    'invisible': Eval('state') != 'preparation',
+                    'depends': ['state'],
+                    },
+                'dissolve': {
+                    'invisible': Eval('state') != 'preparation',
+                    'depends': ['state'],
+                    },
+                'download': {
+                    'invisible': ~Eval('state').in_(
+                        ['transmitted', 'closed']),
+                    'depends': ['state'],
+                    },
+                })
+
+    @classmethod
+    def default_state(cls):
+        return None
+
+    @classmethod
+    def first_state(cls):
+        return 'preparation'
+
+    @classmethod
+    def view_attributes(cls):
+        return super().view_attributes() + [
+            ('/tree', 'visual',
+                If(Eval('state') == 'closed', 'muted', '')),
+            ]
+
+    @classmethod
+    def create(cls, vlist):
+        "Number batches by company and year, and say who prepares them."
+        pool = Pool()
+        Journal = pool.get('account.payment.journal')
+        Numbering = pool.get('grant.numbering')
+        year = pool.get('ir.date').today().year
+        vlist = [v.copy() for v in vlist]
+        journals = {
+            j.id: j for j in Journal.browse(
+                list({v['journal'] for v in vlist if v.get('journal')}))}
+        by_year = defaultdict(list)
+        for values in vlist:
+            journal = journals.get(values.get('journal'))
+            if not journal or journal.process_method != METHOD:
+                continue
+            if comes_from_outside():
+                raise FrozenError(gettext(
+                        'pacte_grants.msg_batch_create'))
+            values.setdefault('exercise', year)
+            values['state'] = 'preparation'
+            values['prepared_by'] = Transaction().user or None
+            values['prepared_on'] = now()
+            by_year[journal.company.id, values['exercise']].append(values)
+        for (company, exercise), sub in by_year.items():
+            numbers = Numbering.next_numbers(
+                'batch', company, exercise, len(sub))
+            for values, number in zip(sub, numbers, strict=True):
+                values['number'] = number
+        return super().create(vlist)
+
+    @classmethod
+    def get_line_count(cls, groups, name):
+        line = Pool().get('grant.batch.line').__table__()
+        cursor = Transaction().connection.cursor()
+        counts = dict.fromkeys((g.id for g in groups), 0)
+        for sub in grouped_slice(groups, SLICE):
+            cursor.execute(*line.select(
+                    line.group, Count(line.id),
+                    where=reduce_ids(line.group, [g.id for g in sub]),
+                    group_by=[line.group]))
+            counts.update(cursor.fetchall())
+        return counts
+
+    @classmethod
+    def check_finance(cls):
+        "Raise ``DutyError`` unless the user is of finance."
+        if not sees_bank_numbers():
+            raise DutyError(gettext('pacte_grants.msg_finance_only'))
+
+    # Preparing
+
+    @classmethod
+    @without_check_access
+    def prepare(cls, instalments):
+        """Put approved instalments into new batches: one by company, journal
+        and exercise, and one for each urgent payment.
+
+        All or nothing: raise ``TransitionError`` or ``BlockedError`` with
+        what is wrong with any of them.  Return the batches.
+        """
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        Payment = pool.get('account.payment')
+        acting_user(gettext('pacte_grants.msg_act_batch'))
+        cls.check_finance()
+        instalments = Instalment.claim(instalments)
+        problems = cls.check_instalments(instalments)
+        if problems:
+            raise CompletenessError('\n'.join(problems.values()))
+        Instalment._check_blockers(instalments)
+        by_batch = defaultdict(list)
+        for instalment in instalments:
+            payment = instalment.payment
+            by_batch[
+                payment.company.id, payment.journal.id,
+                instalment.exercise or instalment.tranche.year,
+                instalment.id if getattr(instalment, 'urgent', False)
+                else None].append(payment)
+        keys = sorted(by_batch, key=lambda k: (*k[:3], k[3] or 0))
+        groups = cls.create([{
+                    'company': company,
+                    'journal': journal,
+                    'kind': 'payable',
+                    'exercise': exercise,
+                    } for company, journal, exercise, _ in keys])
+        to_write = []
+        for key, group in zip(keys, groups, strict=True):
+            to_write.extend((
+                    Payment.browse(by_batch[key]), {'group': group.id}))
+        if to_write:
+            with _moving_payments():
+                Payment.write(*to_write)
+        cls._make_lines(groups)
+        return cls.browse(groups)
+
+    @classmethod
+    def check_instalments(cls, instalments):
+        """Return, by instalment, why it cannot go into a batch: a sentence.
+
+        What blocks its payment is said by ``blockers``.
+        """
+        problems = {}
+        for instalment in instalments:
+            payment = instalment.payment
+            if instalment.state != 'approved' or not payment:
+                problems[instalment] = gettext(
+                    'pacte_grants.msg_batch_not_approved',
+                    instalment=instalment.rec_name,
+                    state=instalment.state_label)
+            elif payment.group:
+                problems[instalment] = gettext(
+                    'pacte_grants.msg_batch_already',
+                    instalment=instalment.rec_name,
+                    batch=payment.group.rec_name)
+            elif payment.journal.process_method != METHOD:
+                problems[instalment] = gettext(
+                    'pacte_grants.msg_batch_journal',
+                    instalment=instalment.rec_name,
+                    journal=payment.journal.rec_name)
+        return problems
+
+    @classmethod
+    def _make_lines(cls, groups):
+        "Number the lines of the batches: one by payment and imputation."
+        pool = Pool()
+        Line = pool.get('grant.batch.line')
+        Payment = pool.get('account.payment')
+        by_group = defaultdict(list)
+        for sub in grouped_slice([g.id for g in groups], SLICE):
+            for payment in Payment.search(
+                    [('group', 'in', list(sub))], order=[('id', 'ASC')]):
+                by_group[payment.group.id].append(payment)
+        vlist = []
+        for group in groups:
+            number = 0
+            for payment in by_group[group.id]:
+                for imputation in payment.instalment.imputations:
+                    number += 1
+                    vlist.append({
+                            'group': group.id,
+                            'line_number': number,
+                            'payment': payment.id,
+                            'chapter': imputation.chapter.code,
+                            'nature': imputation.nature.code,
+                            'function': imputation.function.code,
+                            'section': imputation.section,
+                            'operation': imputation.operation,
+                            'amount': imputation.amount,
+                            })
+        Line.create(vlist)
+
+    @classmethod
+    @ModelView.button
+    def dissolve(cls, groups):
+        "Give up batches in preparation; their payments wait for another."
+        groups = cls.claim(groups)
+        cls.check_button(groups, 'dissolve')
+        Pool().get('account.payment').leave_batch(
+            [p for g in groups for p in g.payments])
+        cls.delete(cls.browse([g.id for g in groups]))
+
+    # Transmitting
+
+    @classmethod
+    @ModelView.button
+    @transition('transmitted')
+    def transmit(cls, groups):
+        """Transmit the batches, each with its sealed file.
+
+        Raise ``BlockedError`` if something is missing again from one of the
+        lines, ``CompletenessError`` for a batch without lines.
+        """
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        Payment = pool.get('account.payment')
+        acting_user(gettext('pacte_grants.msg_act_transmit'))
+        Instalment.claim(
+            [p.instalment for g in groups for p in g.payments])
+        for group in cls.browse([g.id for g in groups]):
+            if not group.payments:
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_batch_empty',
+                        batch=group.rec_name))
+            Payment.process(
+                Payment.browse([p.id for p in group.payments]),
+                lambda group=group: group)
+
+    def process_pre_settlement(self):
+        "Seal the file of the batch whose payments are being processed."
+        pool = Pool()
+        File = pool.get('grant.batch.file')
+        Group = self.__class__
+        group = Group(self.id)
+        if group.file_sha256:
+            raise FrozenError(gettext(
+                    'pacte_grants.msg_batch_sealed', batch=group.rec_name))
+        if not group.lines:
+            Group._make_lines([group])
+            group = Group(self.id)
+        data, total = group._make_file()
+        name = f'{group.number}.csv'
+        digest = hashlib.sha256(data).hexdigest()
+        with without_check_access():
+            File.create([{
+                        'group': group.id,
+                        'name': name,
+                        'data': data,
+                        'sha256': digest,
+                        }])
+            Group.write([group], {
+                    'file_name': name,
+                    'file_sha256': digest,
+                    'file_total': total,
+                    'transmitted_by': Transaction().user or None,
+                    'transmitted_on': now(),
+                    'state': 'transmitted',
+                    })
+        pool.get('grant.event').add([{
+                    'record': group, 'name': 'transmit',
+                    'before': group.line_count, 'after': total,
+                    'reason': digest,
+                    }])
+
+    def _make_file(self):
+        """Return the file (bytes: UTF-8, semicolons, a line with the control
+        totals at the end) and its total (euros)."""
+        output = StringIO()
+        writer = csv.DictWriter(
+            output, COLUMNS, restval='', delimiter=';',
+            lineterminator='\r\n')
+        writer.writeheader()
+        total = Decimal(0)
+        with without_check_access():
+            lines = Pool().get('grant.batch.line').browse(
+                [li.id for li in self.lines])
+            context = self._file_context(lines)
+            for line in lines:
+                writer.writerow(line.get_row(context))
+                total += line.amount
+        writer.writerow({
+                'batch_id': TRAILER,
+                'line_no': len(lines),
+                'amount': _amount(total),
+                })
+        return output.getvalue().encode('utf-8'), total
+
+    def _file_context(self, lines):
+        "Return what the rows need, read for all of them together."
+        pool = Pool()
+        Link = pool.get('bank.account-party.party')
+        Configuration = pool.get('grant.configuration')
+        Convention = pool.get('grant.convention')
+        Instalment = pool.get('grant.instalment')
+        # Browsed together, what belongs to them is read together too.
+        instalments = Instalment.browse(
+            list({line.payment.instalment.id for line in lines}))
+        conventions = Convention.browse(
+            list({i.convention.id for i in instalments}))
+        return {
+            'instalments': {i.id: i for i in instalments},
+            'granted': {
+                c.id: [d for d in c.decisions if d.outcome == 'granted']
+                for c in conventions},
+            'budget': Configuration(1).get_multivalue(
+                'budget_code', company=self.company.id),
+            'ibans': Link.ibans(
+                list({i.bank_account for i in instalments
+                        if i.bank_account})),
+            'pieces': self._get_pieces(instalments),
+            }
+
+    @classmethod
+    def _get_pieces(cls, instalments):
+        """Return, by id of instalment, the names of the pieces that justify
+        its payment and the SHA-256 of each."""
+        Document = Pool().get('grant.document')
+        by_convention = defaultdict(list)
+        for sub in grouped_slice(
+                {i.convention.id for i in instalments}, SLICE):
+            for document in Document.search([
+                        ('convention', 'in', list(sub)),
+                        ('state', '=', 'sealed'),
+                        ], order=[('id', 'ASC')]):
+                by_convention[document.convention.id].append(
+                    (document.pdf_filename, document.pdf_sha256)
+                    if document.pdf_sha256
+                    else (document.filename, document.sha256))
+        return {i.id: by_convention[i.convention.id] for i in instalments}
+
+    @classmethod
+    @ModelView.button_action('pacte_grants.act_batch_download')
+    def download(cls, groups):
+        "Open the file; the journal says who did."
+
+    @classmethod
+    @transition('closed')
+    def close(cls, groups):
+        "Close the batches: the payer has answered every line."
+
+
+class Line(GuardMixin, ModelSQL, ModelView):
+    "A line of a batch: a payment, or its part charged to one imputation."
+    __name__ = 'grant.batch.line'
+
+    group = fields.Many2One(
+        'account.payment.group', "Batch", required=True, readonly=True,
+        ondelete='RESTRICT')
+    company = fields.Function(fields.Many2One(
+            'company.company', "Company", required=True),
+        'on_change_with_company', searcher='search_company')
+    currency = fields.Function(fields.Many2One(
+            'currency.currency', "Currency"), 'on_change_with_currency')
+    line_number = fields.Integer("Line", required=True, readonly=True)
+    payment = fields.Many2One(
+        'account.payment', "Payment", required=True, readonly=True,
+        ondelete='RESTRICT')
+    instalment = fields.Function(fields.Many2One(
+            'grant.instalment', "Instalment"),
+        'on_change_with_instalment', searcher='search_instalment')
+    party = fields.Function(fields.Many2One(
+            'party.party', "Beneficiary",
+            context={'company': Eval('company', -1)}, depends={'company'}),
+        'on_change_with_party', searcher='search_party')
+    finance_number = fields.Function(fields.Char(
+            "Commitment in the Package"), 'on_change_with_finance_number')
+    section = fields.Selection([
+            (None, ""),
+            ('operating', "Operating"),
+            ('investment', "Investment"),
+            ], "Section", readonly=True, sort=False)
+    chapter = fields.Char("Chapter", readonly=True)
+    nature = fields.Char("Nature", readonly=True)
+    function = fields.Char("Function", readonly=True)
+    operation = fields.Char("Operation", readonly=True)
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency', required=True,
+        readonly=True)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._order = [
+            ('group', 'DESC'), ('line_number', 'ASC'), ('id', 'ASC')]
+        cls._sql_constraints.append((
+                'group_line_number_unique',
+                Unique(table, table.group, table.line_number),
+                'pacte_grants.msg_batch_line_unique'))
+        cls._sql_indexes.add(
+            Index(table, (table.payment, Index.Equality())))
+
+    def get_rec_name(self, name):
+        return f'{self.group.number} / {self.line_number}'
+
+    @classmethod
+    def search_rec_name(cls, name, clause):
+        return [('group.number', *clause[1:])]
+
+    @fields.depends('group', '_parent_group.company')
+    def on_change_with_company(self, name=None):
+        return self.group.company if self.group else None
+
+    @classmethod
+    def search_company(cls, name, clause):
+        return [('group.' + clause[0], *clause[1:])]
+
+    @fields.depends('group', '_parent_group.company')
+    def on_change_with_currency(self, name=None):
+        return self.group.company.currency if self.group else None
+
+    @fields.depends('payment')
+    def on_change_with_instalment(self, name=None):
+        return self.payment.instalment if self.payment else None
+
+    @classmethod
+    def search_instalment(cls, name, clause):
+        return [('payment.' + clause[0], *clause[1:])]
+
+    @fields.depends('payment')
+    def on_change_with_party(self, name=None):
+        return self.payment.party if self.payment else None
+
+    @classmethod
+    def search_party(cls, name, clause):
+        return [('payment.' + clause[0], *clause[1:])]
+
+    @fields.depends('payment')
+    def on_change_with_finance_number(self, name=None):
+        if self.payment and self.payment.instalment:
+            commitment = self.payment.instalment.commitment
+            return commitment.finance_number if commitment else None
+
+    # What the batch says of the payment; the rest is the payer's answer.
+    _sealed = {
+        'group', 'line_number', 'payment', 'section', 'chapter', 'nature',
+        'function', 'operation', 'amount'}
+
+    @classmethod
+    def check_modification(cls, mode, lines, values=None, external=False):
+        super().check_modification(
+            mode, lines, values=values, external=external)
+        if mode == 'write' and not values.keys() & cls._sealed:
+            return
+        if mode in {'write', 'delete'}:
+            for line in lines:
+                if line.group.state != 'preparation':
+                    raise FrozenError(gettext(
+                            'pacte_grants.msg_batch_sealed',
+                            batch=line.group.rec_name))
+
+    def get_row(self, context):
+        "Return the row of the file: values (texts) by column."
+        instalment = context['instalments'][self.payment.instalment.id]
+        convention, party = instalment.convention, instalment.party
+        account = instalment.bank_account
+        iban = context['ibans'].get(account.id) if account else None
+        bank = account.account.bank if account else None
+        act = self._get_act(instalment, context['granted'][convention.id])
+        pieces = context['pieces'][instalment.id]
+        return {
+            'batch_id': self.group.number,
+            'line_no': self.line_number,
+            'exercise': self.group.exercise,
+            'budget_code': _clean(context['budget']),
+            'engagement_ref': _clean(self.finance_number),
+            'tiers_code_finance': _clean(party.finance_code),
+            'siret': party.siret or '',
+            'tiers_name': _clean(party.name),
+            'iban': ''.join(iban.number.split()) if iban else '',
+            'bic': bank.bic if bank and bank.bic else '',
+            'holder': _clean(
+                account.holder if account and account.holder
+                else party.name),
+            'amount': _amount(self.amount),
+            'section': _SECTIONS.get(self.section, ''),
+            'chapter': self.chapter,
+            'nature': self.nature,
+            'function': self.function,
+            'operation': _clean(self.operation),
+            'label': _clean(
+                f'{_KINDS[instalment.kind]} {instalment.tranche.year} '
+                f'{convention.number} {party.name}')[:_LABEL_LENGTH],
+            'decision_ref': _clean(act and (act.act_number or act.number)),
+            'decision_date': _day(act and act.session.date),
+            'convention_ref': convention.number,
+            'payment_type': _KINDS[instalment.kind],
+            'service_fait_by': _clean(
+                instalment.certified_by.name
+                if instalment.certified_by else ''),
+            'service_fait_on': _day(instalment.certified_on),
+            'due_on': _day(instalment.pay_before),
+            'pj_list': ' | '.join(_clean(name) for name, _ in pieces),
+            'pj_sha256': ' | '.join(digest for _, digest in pieces),
+            }
+
+    @staticmethod
+    def _get_act(instalment, granted):
+        """Return the deliberation that grants what is paid, of the decisions
+        that granted something to its convention."""
+        return next(
+            (d.deliberation for d in granted
+                if d.commitment and d.commitment == instalment.commitment),
+            granted[0].deliberation if granted else None)
+
+
+class File(AppendOnlyMixin, ModelSQL):
+    """The file of a batch as it was transmitted.
+
+    It holds bank account numbers in clear: nobody reads it over RPC; the
+    wizard that opens it writes the journal.
+    """
+    __name__ = 'grant.batch.file'
+
+    group = fields.Many2One(
+        'account.payment.group', "Batch", required=True,
+        ondelete='RESTRICT')
+    name = fields.Char("Name", required=True)
+    data = fields.Binary(
+        "File", filename='name', required=True, file_id=file_id,
+        store_prefix=store_prefix)
+    data_id = fields.Char("File ID")
+    sha256 = fields.Char("Fingerprint", required=True)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._sql_constraints.append((
+                'group_unique', Unique(table, table.group),
+                'pacte_grants.msg_batch_file_unique'))
+
+
+
+class Payment(metaclass=PoolMeta):
+    __name__ = 'account.payment'
+
+    batch_lines = fields.One2Many(
+        'grant.batch.line', 'payment', "Lines of Batches", readonly=True)
+
+    @classmethod
+    def process_method_with_group(cls):
+        return super().process_method_with_group() + [METHOD]
+
+    @classmethod
+    def leave_batch(cls, payments):
+        "Take the payments out of their batches, which are in preparation."
+        waiting = [
+            p for p in payments
+            if p.group and p.group.state == 'preparation']
+        if not waiting:
+            return
+        Line = Pool().get('grant.batch.line')
+        Line.delete([li for p in waiting for li in p.batch_lines])
+        with _moving_payments():
+            cls.write(waiting, {'group': None})
+
+    @classmethod
+    @ModelView.button
+    def draft(cls, payments):
+        # What was sent back is no longer in the batch in preparation.
+        cls.leave_batch(payments)
+        super().draft(payments)
+
+
+class Instalment(metaclass=PoolMeta):
+    __name__ = 'grant.instalment'
+
+    batch = fields.Function(fields.Many2One(
+            'account.payment.group', "Batch"),
+        'get_batch', searcher='search_batch')
+
+    @classmethod
+    def get_batch(cls, instalments, name):
+        batches = {}
+        for instalment in instalments:
+            payment = instalment.payment
+            batches[instalment.id] = (
+                payment.group.id if payment and payment.group else None)
+        return batches
+
+    @classmethod
+    def search_batch(cls, name, clause):
+        nested = clause[0][len('batch'):]
+        return [(f'payments.group{nested}', *clause[1:])]
+
+    @classmethod
+    def waiting_domain(cls):
+        "Return the domain of what may be put into a batch."
+        return [
+            ('state', '=', 'approved'),
+            ('payments', 'where', [
+                    ('state', '=', 'approved'),
+                    ('group', '=', None),
+                    ('journal.process_method', '=', METHOD),
+                    ]),
+            ]
+
+    @classmethod
+    @ModelView.button_action('account_payment.act_payment_group_form')
+    def process(cls, instalments):
+        """Send approved instalments to the payer; where the journal makes
+        pre-settlement files, in batches that are transmitted at once."""
+        Group = Pool().get('account.payment.group')
+        settled = [
+            i for i in instalments
+            if i.payment and i.payment.journal.process_method == METHOD]
+        others = [i for i in instalments if i not in settled]
+        ids = []
+        if others:
+            ids += super().process(others)['res_id']
+        if settled:
+            settled = cls.claim(settled)
+            cls.check_transition(settled, 'paying')
+            batches = {
+                i.payment.group for i in settled if i.payment.group}
+            groups = Group.prepare(
+                [i for i in settled if not i.payment.group])
+            # What waits in a batch goes with it.
+            Group.transmit(Group.browse(
+                    [g.id for g in [*groups, *batches]]))
+            ids += [g.id for g in [*groups, *batches]]
+        return {'res_id': ids}

@@ -1,0 +1,222 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"Put payments into a batch after a preview; open the file of a batch."
+import hashlib
+from collections import defaultdict
+from decimal import Decimal
+
+from trytond.i18n import gettext
+from trytond.model import ModelView, fields
+from trytond.model.exceptions import AccessError
+from trytond.modules.currency.fields import Monetary
+from trytond.pool import Pool
+from trytond.pyson import Eval, If
+from trytond.transaction import check_access, without_check_access
+from trytond.wizard import Button, StateAction, StateView, Wizard
+
+from .check import money
+from .exceptions import CompletenessError
+from .party import sees_bank_numbers
+
+
+class PrepareStart(ModelView):
+    __name__ = 'grant.batch.prepare.start'
+    __string__ = "Batch to Prepare"
+
+    envelope = fields.Many2One(
+        'grant.envelope', "Envelope", help="Empty for all of them.")
+    pay_before = fields.Date(
+        "To Be Paid Before", help="Empty for all that is ready.")
+    leave_out = fields.Boolean(
+        "Leave Out the Blocked Lines",
+        help="Otherwise one blocked line holds the whole batch.")
+
+    @classmethod
+    def default_leave_out(cls):
+        return False
+
+
+class PreparePreview(ModelView):
+    __name__ = 'grant.batch.prepare.preview'
+    __string__ = "Batch as It Would Be"
+
+    currency = fields.Many2One('currency.currency', "Currency", readonly=True)
+    count = fields.Integer("Payments", readonly=True)
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency', readonly=True)
+    totals = fields.Text("Totals by Envelope", readonly=True)
+    lines = fields.One2Many(
+        'grant.batch.prepare.line', None, "Payments", readonly=True)
+
+
+class PrepareLine(ModelView):
+    __name__ = 'grant.batch.prepare.line'
+    __string__ = "Payment of a Batch"
+
+    instalment = fields.Many2One(
+        'grant.instalment', "Instalment", readonly=True)
+    currency = fields.Many2One('currency.currency', "Currency", readonly=True)
+    party = fields.Many2One('party.party', "Beneficiary", readonly=True)
+    envelope = fields.Many2One('grant.envelope', "Envelope", readonly=True)
+    exercise = fields.Integer("Exercise", readonly=True)
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency', readonly=True)
+    accepted = fields.Boolean("Accepted", readonly=True)
+    verdict = fields.Text("Verdict", readonly=True)
+
+    @classmethod
+    def view_attributes(cls):
+        return super().view_attributes() + [
+            ('/tree', 'visual',
+                If(Eval('accepted', False), 'success', 'danger')),
+            ]
+
+
+class Prepare(Wizard):
+    "Put approved payments together: those chosen, or all that are ready."
+    __name__ = 'grant.batch.prepare'
+
+    start = StateView(
+        'grant.batch.prepare.start',
+        'pacte_grants.batch_prepare_start_view_form', [
+            Button("Cancel", 'end', 'tryton-cancel'),
+            Button("Preview", 'preview', 'tryton-forward', default=True),
+            ])
+    preview = StateView(
+        'grant.batch.prepare.preview',
+        'pacte_grants.batch_prepare_preview_view_form', [
+            Button("Cancel", 'end', 'tryton-cancel'),
+            Button("Back", 'start', 'tryton-back'),
+            Button("Prepare", 'open_', 'tryton-ok', default=True),
+            ])
+    open_ = StateAction('account_payment.act_payment_group_form')
+
+    def _get_instalments(self):
+        "Return the instalments that are asked for."
+        Instalment = Pool().get('grant.instalment')
+        domain = []
+        if self.records and self.model.__name__ == 'grant.instalment':
+            domain.append(('id', 'in', [r.id for r in self.records]))
+        else:
+            domain.append(Instalment.waiting_domain())
+        if self.start.envelope:
+            domain.append(('envelope', '=', self.start.envelope.id))
+        if self.start.pay_before:
+            domain.append(('pay_before', '<=', self.start.pay_before))
+        with check_access():
+            ids = [i.id for i in Instalment.search(domain)]
+        return Instalment.browse(ids)
+
+    def _get_verdicts(self, instalments):
+        "Return, by instalment, why it is left out: a sentence, or nothing."
+        Group = Pool().get('account.payment.group')
+        verdicts = Group.check_instalments(instalments)
+        for instalment in instalments:
+            if instalment not in verdicts and instalment.blocker_text:
+                verdicts[instalment] = instalment.blocker_text
+        return verdicts
+
+    def default_preview(self, fields):
+        instalments = self._get_instalments()
+        verdicts = self._get_verdicts(instalments)
+        totals = defaultdict(Decimal)
+        lines, count = [], 0
+        for instalment in instalments:
+            accepted = instalment not in verdicts
+            if accepted:
+                totals[instalment.envelope] += instalment.amount
+                count += 1
+            lines.append({
+                    'instalment': instalment.id,
+                    'currency': instalment.currency.id,
+                    'party': instalment.party.id,
+                    'envelope': (
+                        instalment.envelope.id if instalment.envelope
+                        else None),
+                    'exercise': instalment.exercise,
+                    'amount': instalment.amount,
+                    'accepted': accepted,
+                    'verdict': verdicts.get(instalment) or gettext(
+                        'pacte_grants.msg_batch_accepted'),
+                    })
+        lines.sort(key=lambda line: line['accepted'])
+        return {
+            'currency': (
+                instalments[0].currency.id if instalments else None),
+            'count': count,
+            'amount': sum(totals.values(), Decimal(0)),
+            'totals': '\n'.join(
+                f'{envelope.rec_name if envelope else "–"} : '
+                f'{money(amount)}' for envelope, amount in totals.items()),
+            'lines': lines,
+            }
+
+    def do_open_(self, action):
+        pool = Pool()
+        Group = pool.get('account.payment.group')
+        Instalment = pool.get('grant.instalment')
+        instalments = self._get_instalments()
+        if self.start.leave_out:
+            verdicts = self._get_verdicts(instalments)
+            instalments = [i for i in instalments if i not in verdicts]
+        if not instalments:
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_batch_nothing'))
+        groups = Group.prepare(Instalment.browse(instalments))
+        return action, {'res_id': [g.id for g in groups]}
+
+
+class DownloadFile(ModelView):
+    __name__ = 'grant.batch.download.file'
+    __string__ = "File of a Batch"
+
+    name = fields.Char("Name", readonly=True)
+    data = fields.Binary("File", filename='name', readonly=True)
+    sha256 = fields.Char("Fingerprint", readonly=True)
+    intact = fields.Boolean(
+        "Intact", readonly=True,
+        help="The fingerprint, computed anew, is that of the file when it "
+        "was transmitted.")
+
+
+class Download(Wizard):
+    "Open the file of a batch, and write in the journal who did."
+    __name__ = 'grant.batch.download'
+    start_state = 'file'
+
+    file = StateView(
+        'grant.batch.download.file',
+        'pacte_grants.batch_download_file_view_form', [
+            Button("Close", 'end', 'tryton-close', default=True),
+            ])
+
+    def default_file(self, fields):
+        pool = Pool()
+        File = pool.get('grant.batch.file')
+        with check_access():
+            # Whoever may not read the batch stops here.
+            group, = pool.get('account.payment.group').search(
+                [('id', '=', self.record.id)])
+        if not sees_bank_numbers():
+            raise AccessError(gettext(
+                    'pacte_grants.msg_batch_download',
+                    batch=group.rec_name))
+        with without_check_access():
+            files = File.search([('group', '=', group.id)])
+            if not files:
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_batch_no_file',
+                        batch=group.rec_name))
+            file, = files
+            data = bytes(file.data)
+            pool.get('grant.event').add([{
+                        'record': group, 'name': 'download',
+                        'after': file.name, 'reason': file.sha256}])
+            return {
+                'name': file.name,
+                'data': data,
+                'sha256': file.sha256,
+                'intact': (
+                    hashlib.sha256(data).hexdigest() == file.sha256
+                    == group.file_sha256),
+                }

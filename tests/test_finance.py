@@ -1,0 +1,218 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"The desk of finance: figures, sending back, urgency, fresh authentication."
+from decimal import Decimal
+
+import pytest
+from trytond import config
+from trytond.pool import Pool
+from trytond.transaction import Transaction
+
+from trytond.modules.pacte_grants.exceptions import (
+    CompletenessError, DutyError, FrozenError, TransitionError)
+
+from .department import press
+from .refusal import Dossier, RefusalCase, forget
+
+
+class FinanceTestCase(RefusalCase):
+
+    @classmethod
+    def prepare(cls):
+        cls.dossier = Dossier.of(cls.road.to_active())
+
+    def run_wizard(self, login, name, button, records, answers):
+        Wizard = Pool().get(f'grant.instalment.{name}', type='wizard')
+        with self.road.as_user(login), Transaction().set_context(
+                active_model=records[0].__name__,
+                active_id=records[0].id,
+                active_ids=[r.id for r in records]):
+            session, _, _ = Wizard.create()
+            try:
+                Wizard.execute(session, {}, 'start')
+                Wizard.execute(session, {'start': answers}, button)
+            finally:
+                Wizard.delete(session)
+        forget()
+
+    def events(self, name):
+        return Pool().get('grant.event').search([
+                ('record', '=', str(self.dossier.instalment)),
+                ('name', '=', name)])
+
+    def send_back(self, login='paul', **answers):
+        self.run_wizard(
+            login, 'send_back', 'send_back', [self.dossier.instalment],
+            {'kind': 'amount', 'reason': None} | answers)
+
+    def test_send_back(self):
+        "A reason from the list is enough, and the journal has its words"
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        with Transaction().set_context(language='fr'):
+            self.send_back()
+        self.assertState(self.dossier.instalment, 'planned')
+        event, = self.events('send_back')
+        self.assertEqual(event.reason, "Montant erroné")
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        self.assertIsNone(self.dossier.instalment.send_back_kind)
+
+    def test_send_back_approved(self):
+        "One step back, with what was written"
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        self.road.press('paul', self.dossier.instalment, 'approve')
+        with Transaction().set_context(language='fr'):
+            self.send_back(kind='piece', reason="Le bilan")
+        self.assertState(self.dossier.instalment, 'certified')
+        event, = self.events('send_back')
+        self.assertEqual(event.reason, "Pièce manquante : Le bilan")
+        self.assertTrue(all(
+                a.void for a in self.dossier.instalment.approvals))
+
+    def test_send_back_other(self):
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        with self.refused(
+                CompletenessError, 'instalment_send_back_reason'):
+            self.send_back(kind='other', reason=" ")
+
+    def test_send_back_by_whom(self):
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        for login in ['claire', 'marc', 'lea']:
+            with self.subTest(login=login), self.forbidden():
+                self.send_back(login)
+
+    def test_send_back_planned(self):
+        with self.refused(TransitionError):
+            self.send_back()
+
+    def test_send_back_selection(self):
+        "One line that may not be sent back, and none is"
+        advance, balance = self.dossier.convention.instalments
+        self.road.press('claire', advance, 'certify')
+        with self.refused(TransitionError, None, balance.rec_name):
+            self.run_wizard(
+                'paul', 'send_back', 'send_back', [advance, balance],
+                {'kind': 'act', 'reason': None})
+        self.assertState(advance, 'certified')
+
+    def test_urgent(self):
+        "The head of service only, with a reason, in the journal"
+        Instalment = Pool().get('grant.instalment')
+        instalments = self.dossier.convention.instalments
+        last = instalments[-1]
+        for login in ['claire', 'paul', 'lea']:
+            with self.subTest(login=login), self.forbidden():
+                self.run_wizard(
+                    login, 'urgent', 'mark', [last], {'reason': "Paie"})
+        with self.refused(DutyError, 'urgent_manager'), \
+                self.road.as_user('paul'):
+            Instalment.mark_urgent([last], "Paie")
+        with self.refused(CompletenessError, 'urgent_reason'):
+            self.run_wizard('marc', 'urgent', 'mark', [last], {'reason': " "})
+        self.run_wizard('marc', 'urgent', 'mark', [last], {'reason': "Paie"})
+        last = Instalment(last.id)
+        self.assertTrue(last.urgent)
+        self.assertEqual(last.urgent_reason, "Paie")
+        first, = Instalment.search([], limit=1, order=[
+                ('urgent', 'DESC NULLS LAST'),
+                ('pay_before', 'ASC NULLS LAST'), ('id', 'ASC')])
+        self.assertEqual(first, last)
+        event, = Pool().get('grant.event').search([
+                ('record', '=', str(last)), ('name', '=', 'urgent')])
+        self.assertEqual(event.user, self.road.users['marc'])
+        with self.forbidden():
+            self.road.press('paul', last, 'end_urgent')
+        self.road.press('marc', last, 'end_urgent')
+        self.assertFalse(Instalment(last.id).urgent)
+
+    def test_urgent_forged(self):
+        for values in [{'urgent': True}, {'urgent_reason': "Paie"}]:
+            with self.subTest(values=values), self.refused(FrozenError):
+                self.road.write('marc', self.dossier.instalment, **values)
+
+    def test_figures(self):
+        "What is in front of who approves"
+        advance, balance = self.dossier.convention.instalments
+
+        def read(instalment):
+            forget()
+            with self.road.as_user('paul'):
+                return instalment.__class__(instalment.id)
+        planned = read(advance)
+        self.assertEqual(planned.act_number, '2026-CP-001')
+        self.assertEqual(planned.convention_paid, Decimal(0))
+        self.assertEqual(planned.commitment_amount, Decimal(10000))
+        self.assertEqual(planned.commitment_left, Decimal(10000))
+        self.assertEqual(planned.credit_left, Decimal(100000))
+        self.assertTrue(planned.account_number)
+        self.assertNotIn('FR76', planned.account_number)
+        self.assertEqual(
+            set(planned.schedule), {advance, balance})
+        with Transaction().set_context(current_instalment=balance.id):
+            self.assertEqual(
+                [read(i).is_current for i in [advance, balance]],
+                [False, True])
+        self.road.to_paid(advance)
+        self.assertEqual(read(balance).convention_paid, Decimal(5000))
+        self.assertEqual(read(balance).commitment_left, Decimal(5000))
+        self.assertEqual(read(balance).credit_left, Decimal(95000))
+        self.assertEqual(read(balance).evidence_count, '0/2')
+
+
+@pytest.fixture
+def stale(monkeypatch):
+    "Sessions are no longer fresh."
+    before = config.get('session', 'timeout')
+    config.set('session', 'timeout', '0')
+    yield
+    config.set('session', 'timeout', before)
+
+
+@pytest.fixture(scope='module')
+def certified(department):
+    with department.road() as road:
+        instalments = road.to_active().instalments
+        road.press('claire', instalments[0], 'certify')
+        return instalments[0]
+
+
+def state(department, record):
+    with department.road() as road:
+        return road.fresh(record).state
+
+
+def test_stale_session(department, certified, stale):
+    "An old session approves nothing, although it still reads"
+    desk = department.desk('nadia')
+    desk('grant.instalment', 'read', [certified.id], ['state'])
+    with pytest.raises(RuntimeError, match='401'):
+        press(desk, certified, 'approve')()
+    assert state(department, certified) == 'certified'
+
+
+def test_other_doors(department, certified, monkeypatch):
+    "No method but the button approves, whatever the session"
+    Instalment = Pool(department.database).get('grant.instalment')
+    desk = department.desk('paul')
+    with pytest.raises(RuntimeError):
+        desk('grant.instalment', '_approve', [certified.id])
+
+    def ask_send_back(cls, instalments):
+        cls.approve(instalments)
+    monkeypatch.setattr(
+        Instalment, 'ask_send_back', classmethod(ask_send_back))
+    with pytest.raises(Exception, match='propre bouton'):
+        press(desk, certified, 'ask_send_back')()
+    # Nor does a client that claims it in its context
+    desk.context['_pacte_grants_fresh_session'] = True
+    with pytest.raises(Exception, match='propre bouton'):
+        press(desk, certified, 'ask_send_back')()
+    assert state(department, certified) == 'certified'
+
+
+def test_fresh_session(department, certified):
+    "A fresh session approves"
+    press(department.desk('finance1'), certified, 'approve')()
+    assert state(department, certified) == 'approved'
+
+
+del RefusalCase
