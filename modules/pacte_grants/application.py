@@ -19,11 +19,15 @@ from trytond.pyson import Bool, Eval, If
 from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import Transaction
 
-from .check import AmountMixin, PeriodMixin, money, year_domain
+from .check import (
+    AmountMixin, PeriodMixin, bulleted, money, year_domain)
 from .configuration import NumberedMixin
 from .exceptions import AmountError, BudgetError, CompletenessError
-from .mixin import FrozenByMixin, WorkflowMixin, acting_user, transition
+from .mixin import (
+    FrozenByMixin, ReopenMixin, WorkflowMixin, acting_user, transition)
+from .party import PUBLIC_KINDS
 from .scheme import PIECE_KINDS, CompanyMixin
+from .search import get_values
 from .sums import SLICE, read_sums
 
 BEFORE_VOTE = [
@@ -39,8 +43,8 @@ _FINISHED = ['ineligible', 'refused', 'withdrawn', 'renounced']
 
 
 class Application(
-        AmountMixin, PeriodMixin, WorkflowMixin, NumberedMixin, CompanyMixin,
-        ModelSQL, ModelView, ChatMixin):
+        AmountMixin, PeriodMixin, ReopenMixin, WorkflowMixin, NumberedMixin,
+        CompanyMixin, ModelSQL, ModelView, ChatMixin):
     __name__ = 'grant.application'
     _numbering = 'application'
     _amounts = (
@@ -356,7 +360,6 @@ class Application(
                     }),
             ]
 
-    # Where ``reopen`` leads from each state that may be left again.
     _reopened = {
         'ineligible': 'submitted',
         'withdrawn': 'submitted',
@@ -439,14 +442,12 @@ class Application(
 
     @classmethod
     def search_whose_turn(cls, name, clause):
-        _, operator, value = clause
-        values = value if isinstance(value, (list, tuple)) else [value]
+        values, negative = get_values(clause)
         states = sum((cls._turns.get(v, []) for v in values if v), [])
         if None in values:
             known = sum(cls._turns.values(), [])
             states += [
                 s for s, _ in cls.state.selection if s not in known]
-        negative = operator in {'!=', 'not in'}
         return [('state', 'not in' if negative else 'in', states)]
 
     @fields.depends('commune')
@@ -485,7 +486,7 @@ class Application(
 
     @classmethod
     def search_attention(cls, name, clause):
-        _, operator, value = clause
+        values, negative = get_values(clause)
         today, soon = cls._attention_dates()
         domains = {
             'finished': [('state', 'in', _FINISHED)],
@@ -513,14 +514,13 @@ class Application(
                         ]),
                 ],
             }
-        values = value if isinstance(value, (list, tuple)) else [value]
         found = ['OR', *(domains[v] for v in values if v in domains)]
         if None in values:
             known = cls.search(['OR', *domains.values()], order=[], query=True)
             found.append(('id', 'not in', known))
         if len(found) == 1:
             found = [('id', '=', None)]
-        if operator in {'!=', 'not in'}:
+        if negative:
             return [
                 ('id', 'not in', cls.search(found, order=[], query=True))]
         return found
@@ -566,8 +566,7 @@ class Application(
 
     def get_admissibility(self, name):
         if self.state in {'draft', 'submitted', 'incomplete'}:
-            return '\n'.join(
-                f'– {r}' for r in self.get_admissibility_reasons())
+            return bulleted(self.get_admissibility_reasons())
 
     def get_rec_name(self, name):
         return f'{self.number} – {self.title}'
@@ -678,7 +677,7 @@ class Application(
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_application_not_admissible',
                         application=application.rec_name,
-                        reasons='\n'.join(f'– {r}' for r in reasons)))
+                        reasons=bulleted(reasons)))
         today = Pool().get('ir.date').today()
         cls.write(
             [a for a in applications if not a.complete_on],
@@ -725,32 +724,6 @@ class Application(
 
     @classmethod
     @ModelView.button
-    def reopen(cls, applications):
-        "Go one step back after a mistake; the journal keeps the trace."
-        by_state = defaultdict(list)
-        for application in applications:
-            by_state[application.state].append(application)
-        for state, sub in by_state.items():
-            target = cls._reopened.get(state)
-            cls.check_transition(sub, target)
-            cls._reopen_to(target, sub)
-
-    @classmethod
-    def _reopen_to(cls, target, applications):
-        Event = Pool().get('grant.event')
-        Event.add([{
-                    'record': a, 'name': 'state',
-                    'before': a.state_label,
-                    'after': cls._state_label(target),
-                    } for a in applications])
-
-        @transition(target)
-        def reopen(cls, applications):
-            pass
-        reopen(cls, applications)
-
-    @classmethod
-    @ModelView.button
     @transition('admissible')
     def appeal(cls, applications):
         "Examine again after an appeal to the Department (recours gracieux)."
@@ -769,8 +742,12 @@ class Application(
 
     @property
     def public_owner(self):
-        return self.party.partner_kind in {
-            'commune', 'epci', 'college', 'local_public'}
+        return self.party.partner_kind in PUBLIC_KINDS
+
+    @property
+    def without_money(self):
+        "Whether a sponsorship asks for something else than money."
+        return self.scheme.kind == 'sponsorship' and not self.requested_amount
 
     def get_admissibility_reasons(self):
         """Return, in sentences, everything that prevents the application
@@ -799,15 +776,16 @@ class Application(
                     closes=self.call.closes_on.strftime('%d/%m/%Y'))
         if not self.start_date or not self.end_date:
             add('msg_admissible_period')
-        if not self.total_cost:
+        if not self.total_cost and not self.without_money:
             add('msg_admissible_cost')
-        if not self.requested_amount:
+        if not self.requested_amount and not self.without_money:
             add('msg_admissible_request')
         elif self.total_cost and self.requested_amount > self.total_cost:
             add('msg_admissible_request_above_cost')
         if not self.orientations:
             add('msg_admissible_orientation')
-        if self.budget_lines or scheme.level != 'light':
+        if self.budget_lines or (
+                scheme.level != 'light' and not self.without_money):
             reasons.extend(self.get_budget_reasons())
         missing = [p.rec_name for p in self.pieces if p.is_missing]
         if missing:

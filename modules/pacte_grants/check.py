@@ -26,6 +26,11 @@ def money(amount):
     return lang.format_number(amount, digits=2, grouping=True)
 
 
+def bulleted(sentences):
+    "Return the sentences as the lines of a list."
+    return '\n'.join(f'– {sentence}' for sentence in sentences)
+
+
 class AmountMixin:
     "Refuse negative amounts in the fields that ``_amounts`` names (euros)."
     __slots__ = ()

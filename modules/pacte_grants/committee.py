@@ -5,6 +5,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 from sql.aggregate import Sum
+from sql.conditionals import Case
 
 from trytond.i18n import gettext
 from trytond.model import (
@@ -384,9 +385,9 @@ class Deliberation(
             totals = {
                 'decision_count': len(live),
                 'proposed_total': sum(
-                    (d.proposed_amount for d in live), Decimal(0)),
+                    (d.sign * d.proposed_amount for d in live), Decimal(0)),
                 'voted_total': sum(
-                    (d.amount for d in live
+                    (d.sign * d.amount for d in live
                         if d.outcome == 'granted' and d.amount), Decimal(0)),
                 }
             for name in names:
@@ -522,6 +523,10 @@ class Deliberation(
                         'published_on']])
 
 
+# The kinds of decisions whose amounts are taken away from the grant.
+REDUCING = ['reduction', 'withdrawal']
+
+
 class Decision(
         AmountMixin, FrozenByMixin, CompanyMixin, ModelSQL, ModelView):
     "One line of a deliberation, on one application."
@@ -556,8 +561,8 @@ class Decision(
             ('withdrawal', "Withdrawal"),
             ], "Kind", required=True, readonly=True, sort=False)
     envelope = fields.Many2One(
-        'grant.envelope', "Envelope", required=True, readonly=True,
-        ondelete='RESTRICT')
+        'grant.envelope', "Envelope", readonly=True, ondelete='RESTRICT',
+        states={'required': Eval('proposed_amount', 0) > 0})
     commitment = fields.Many2One(
         'grant.commitment', "Commitment", readonly=True,
         ondelete='RESTRICT')
@@ -709,32 +714,47 @@ class Decision(
         """Put the applications on the agenda: reserve their amounts on
         their envelopes and propose the recusals of the members who have a
         mandate in the partners (L17)."""
-        pool = Pool()
-        Mandate = pool.get('grant.member.mandate')
-        Commitment = pool.get('grant.commitment')
+        Commitment = Pool().get('grant.commitment')
         user = acting_user(gettext('pacte_grants.msg_act_schedule'))
-        recusals = defaultdict(set)
-        for mandate in Mandate.search([
-                    ('party', 'in', [a.party.id for a in applications]),
-                    ]):
-            recusals[mandate.party.id].add(mandate.member.id)
-        commitments = Commitment.create([
-                cls._commitment_values(a, a.proposed_amount)
-                for a in applications])
+        recusals = cls.propose_recusals([a.party for a in applications])
+        committed = [a for a in applications if a.proposed_amount]
+        commitments = dict(zip(committed, Commitment.create([
+                        cls._commitment_values(a, a.proposed_amount)
+                        for a in committed]), strict=True))
         return cls.create([{
                     'company': application.company.id,
                     'deliberation': deliberation.id,
                     'application': application.id,
                     'kind': kind,
-                    'envelope': application.envelope.id,
-                    'commitment': commitment.id,
+                    'envelope': (
+                        application.envelope.id if application.envelope
+                        else None),
+                    'commitment': (
+                        commitments[application].id
+                        if application in commitments else None),
                     'proposed_amount': application.proposed_amount,
                     'proposed_by': user.id,
                     'recusals': [
                         ('add', sorted(recusals[application.party.id]))],
                     }
-                for application, commitment in zip(
-                    applications, commitments, strict=True)])
+                for application in applications])
+
+    @classmethod
+    def propose_recusals(cls, parties):
+        """Return by party id the ids of the members who have a mandate in
+        it and take no part in the vote (L17)."""
+        Mandate = Pool().get('grant.member.mandate')
+        recusals = defaultdict(set)
+        for mandate in Mandate.search([
+                    ('party', 'in', [p.id for p in parties]),
+                    ]):
+            recusals[mandate.party.id].add(mandate.member.id)
+        return recusals
+
+    @property
+    def sign(self):
+        "What the amount does to the grant: 1 adds, -1 takes away."
+        return -1 if self.kind in REDUCING else 1
 
     @classmethod
     def _commitment_values(cls, application, amount):
@@ -766,20 +786,21 @@ class Decision(
         Application = pool.get('grant.application')
         Commitment = pool.get('grant.commitment')
         Envelope = pool.get('grant.envelope')
-        Envelope.claim(list({d.envelope for d in decisions}))
+        Envelope.claim(list({d.envelope for d in decisions if d.envelope}))
         Application.claim(list({d.application for d in decisions}))
         by_outcome = defaultdict(list)
         for decision in cls.browse(decisions):
             by_outcome[decision.outcome or 'granted'].append(decision)
         to_release = by_outcome['refused'] + by_outcome['deferred']
-        Commitment.release([d.commitment for d in to_release])
+        Commitment.release(
+            [d.commitment for d in to_release if d.commitment])
         for decision in to_release:
             decision.amount = Decimal(0)
         for decision in by_outcome['granted']:
             decision.outcome = 'granted'
             if decision.amount is None:
                 decision.amount = decision.proposed_amount
-            elif not decision.amount:
+            elif not decision.amount and decision.proposed_amount:
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_vote_no_amount',
                         decision=decision.rec_name))
@@ -789,6 +810,7 @@ class Decision(
             getattr(Application, f'vote_{outcome}')(
                 [d.application for d in sub])
         cls._freeze_conventions(by_outcome['granted'])
+        cls._set_tranches(by_outcome['refused'], 'refused')
 
     @classmethod
     def _commit(cls, decisions):
@@ -797,6 +819,8 @@ class Decision(
         Envelope = pool.get('grant.envelope')
         as_proposed, changed = [], []
         for decision in decisions:
+            if not decision.commitment:
+                continue
             if decision.amount == decision.proposed_amount:
                 as_proposed.append(decision.commitment)
             else:
@@ -823,9 +847,9 @@ class Decision(
 
     @classmethod
     def _freeze_conventions(cls, decisions):
-        pool = Pool()
-        Convention = pool.get('grant.convention')
-        Tranche = pool.get('grant.tranche')
+        Convention = Pool().get('grant.convention')
+        # What an amendment joins to a convention waits for its signature.
+        decisions = [d for d in decisions if d.application.convention]
         conventions = Convention.claim(
             list({d.application.convention for d in decisions}))
         voted = defaultdict(Decimal)
@@ -838,17 +862,25 @@ class Decision(
                 decision.application.convention)
         for date, sub in by_date.items():
             Convention.freeze(list(set(sub)), date)
-        tranches = []
         for convention in Convention.browse(conventions):
             for tranche in convention.tranches:
-                if (convention.id, tranche.year) not in voted:
-                    continue
-                amount = voted[convention.id, tranche.year]
-                if tranche.amount != amount:
+                amount = voted.get((convention.id, tranche.year))
+                if amount is not None and tranche.amount != amount:
                     Convention.set_voted_amount(
                         convention, tranche.year, amount)
-                tranches.append(tranche)
-        Tranche.set_status(Tranche.browse(tranches), 'voted')
+        cls._set_tranches(decisions, 'voted')
+
+    @classmethod
+    def _set_tranches(cls, decisions, status):
+        """Give the status to the tranches that the decisions vote; a refusal
+        concerns only those of later years of a running convention."""
+        Tranche = Pool().get('grant.tranche')
+        applications = [
+            a for a in {d.application for d in decisions}
+            if a.convention and (status == 'voted' or a.later_tranche)]
+        Tranche.set_status([
+                t for a in applications for t in a.convention.tranches
+                if t.year == a.year], status)
 
     @classmethod
     def undo_votes(cls, decisions):
@@ -858,42 +890,71 @@ class Decision(
         """
         pool = Pool()
         Application = pool.get('grant.application')
-        Commitment = pool.get('grant.commitment')
         Convention = pool.get('grant.convention')
-        Tranche = pool.get('grant.tranche')
         decisions = cls.browse(decisions)
         granted = [d for d in decisions if d.outcome == 'granted']
-        conventions = list({d.application.convention for d in granted})
-        Convention.unfreeze(Convention.claim(conventions))
-        Tranche.set_status(
-            [t for c in conventions for t in c.tranches], 'indicative')
+        for decision in granted:
+            decision.check_undo()
+        running = [d for d in granted if d.application.convention]
+        first = list({
+                d.application.convention for d in running
+                if not d.application.later_tranche})
+        Convention.claim(list({d.application.convention for d in running}))
+        Convention.unfreeze(first)
+        cls._set_tranches(
+            [d for d in decisions if d.application.later_tranche
+                or d.outcome == 'granted'], 'indicative')
         for decision in decisions:
-            commitment = decision.commitment
-            if commitment.state == 'committed':
-                Commitment.uncommit([commitment])
-                Commitment.write(
-                    [commitment], {'amount': decision.proposed_amount})
-            else:
-                commitment, = Commitment.create([
-                        cls._commitment_values(
-                            decision.application,
-                            decision.proposed_amount)])
-            with thaw():
-                cls.write([decision], {
-                        'commitment': commitment.id,
-                        'outcome': None,
-                        'amount': None,
-                        'anomaly': None,
-                        'regularised_by': None,
-                        'regularised_on': None,
-                        })
-            convention = Convention(decision.application.convention.id)
-            if convention.amount != decision.proposed_amount:
-                Convention.set_voted_amount(
-                    convention, decision.application.year,
-                    decision.proposed_amount)
-        Convention.unfreeze(Convention.browse(conventions))
+            decision.back_to_proposal()
+            convention = decision.application.convention
+            tranches = (
+                Convention(convention.id).tranches if convention else [])
+            for tranche in tranches:
+                if (tranche.year == decision.application.year
+                        and tranche.amount != decision.proposed_amount):
+                    Convention.set_voted_amount(
+                        Convention(convention.id), tranche.year,
+                        decision.proposed_amount)
+        Convention.unfreeze(Convention.browse(first))
         Application.back_to_agenda([d.application for d in decisions])
+
+    def back_to_proposal(self):
+        "Reserve again what was proposed and forget the vote of the line."
+        Commitment = Pool().get('grant.commitment')
+        commitment = self.commitment
+        if commitment and commitment.state == 'committed':
+            Commitment.uncommit([commitment])
+            Commitment.write(
+                [commitment], {'amount': self.proposed_amount})
+        elif commitment:
+            commitment, = Commitment.create([
+                    self._commitment_values(
+                        self.application, self.proposed_amount)])
+        with thaw():
+            self.__class__.write([self], {
+                    'commitment': commitment.id if commitment else None,
+                    'outcome': None,
+                    'amount': None,
+                    'anomaly': None,
+                    'regularised_by': None,
+                    'regularised_on': None,
+                    })
+
+    def check_undo(self):
+        """Raise ``FrozenError`` if the vote of a later tranche may no longer
+        be undone: the partner was told of it."""
+        tranche = self.application.later_tranche
+        if tranche and tranche.notified_on:
+            raise FrozenError(gettext(
+                    'pacte_grants.msg_vote_undo_notified',
+                    decision=self.rec_name,
+                    tranche=tranche.rec_name))
+
+    @property
+    def founding(self):
+        "Whether the vote is one of those from which the convention started."
+        convention = self.application.convention
+        return bool(convention) and self.application.year == convention.year
 
     @classmethod
     @ModelView.button
@@ -996,7 +1057,10 @@ class Application(metaclass=PoolMeta):
             query = decision.join(
                 deliberation,
                 condition=decision.deliberation == deliberation.id).select(
-                decision.application, Sum(decision.amount),
+                decision.application,
+                Sum(Case(
+                        (decision.kind.in_(REDUCING), -decision.amount),
+                        else_=decision.amount)),
                 where=reduce_ids(
                     decision.application, [a.id for a in sub])
                 & (decision.outcome == 'granted')
@@ -1090,7 +1154,20 @@ class Application(metaclass=PoolMeta):
         super().renounce(applications)
         for application in applications:
             convention = application.convention
-            if convention.state not in DEAD_STATES:
+            tranche = application.later_tranche
+            if tranche:
+                tranche.give_up(application.withdrawal_reason)
+                convention._release([
+                        d.commitment for d in application.decisions
+                        if d.commitment
+                        and d.commitment.state == 'committed'])
+            elif not convention:
+                # It never entered the convention that it was to join.
+                Pool().get('grant.commitment').release([
+                        d.commitment for d in application.decisions
+                        if d.commitment
+                        and d.commitment.state == 'committed'])
+            elif convention.state not in DEAD_STATES:
                 Convention.write([convention], {
                         'ending_reason': application.withdrawal_reason})
                 Convention.renounce([convention])
@@ -1140,7 +1217,8 @@ class Convention(metaclass=PoolMeta):
     def get_executory_on(cls, conventions, name):
         dates = {}
         for convention in conventions:
-            deliberations = {d.deliberation for d in convention.decisions}
+            deliberations = {
+                d.deliberation for d in convention.decisions if d.founding}
             if deliberations and all(
                     d.state == 'executory' for d in deliberations):
                 dates[convention.id] = max(
@@ -1166,6 +1244,20 @@ class Convention(metaclass=PoolMeta):
                     convention=self.rec_name))
 
     @classmethod
+    @ModelView.button
+    def renounce(cls, conventions):
+        "The partner gives up the grant, and its voted applications with it."
+        Application = Pool().get('grant.application')
+        super().renounce(conventions)
+        for convention in conventions:
+            granted = [
+                a for a in convention.applications if a.state == 'granted']
+            if granted:
+                Application.write(granted, {
+                        'withdrawal_reason': convention.ending_reason})
+                Application.renounce(granted)
+
+    @classmethod
     def _end(cls, conventions):
         super()._end(conventions)
         for convention in conventions:
@@ -1177,6 +1269,21 @@ class Convention(metaclass=PoolMeta):
     def _release(self, commitments):
         "Release what the convention will not use of its commitments."
         Pool().get('grant.commitment').release(commitments)
+
+
+class Tranche(metaclass=PoolMeta):
+    __name__ = 'grant.tranche'
+
+    def check_executory(self):
+        super().check_executory()
+        decisions = [
+            d for d in self.convention.decisions
+            if d.application.year == self.year]
+        if not decisions or any(
+                d.deliberation.state != 'executory' for d in decisions):
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_convention_not_executory',
+                    convention=self.rec_name))
 
 
 class Commitment(metaclass=PoolMeta):

@@ -8,7 +8,6 @@ from trytond import backend
 from trytond.i18n import gettext
 from trytond.model import (
     Index, ModelSingleton, ModelSQL, ModelView, Unique, fields)
-from trytond.model.exceptions import AccessError
 from trytond.modules.company.model import (
     CompanyMultiValueMixin, CompanyValueMixin)
 from trytond.pool import Pool
@@ -17,7 +16,7 @@ from trytond.transaction import Transaction, without_check_access
 
 from .check import PeriodMixin
 from .exceptions import CompletenessError
-from .mixin import ClaimMixin
+from .mixin import AppendOnlyMixin, ClaimMixin, DatedMixin
 
 _COMPANY_FIELDS = {
     'payment_journal', 'signatory_name', 'signatory_capacity',
@@ -184,7 +183,7 @@ class NumberedMixin:
         return super().create(vlist)
 
 
-class Parameter(PeriodMixin, ModelSQL, ModelView):
+class Parameter(DatedMixin, PeriodMixin, ModelSQL, ModelView):
     "A threshold, rate or delay of a rule, valid between two dates."
     __name__ = 'grant.parameter'
     _rec_name = 'code'
@@ -219,18 +218,6 @@ class Parameter(PeriodMixin, ModelSQL, ModelView):
             ('code', 'ASC'), ('valid_from', 'DESC'), ('id', 'ASC')]
 
     @classmethod
-    def check_modification(cls, mode, parameters, values=None, external=False):
-        super().check_modification(
-            mode, parameters, values=values, external=external)
-        if external and (
-                mode == 'delete'
-                or mode == 'write' and values.keys() - {'valid_to'}):
-            for parameter in parameters:
-                raise AccessError(gettext(
-                        'pacte_grants.msg_parameter_added_not_edited',
-                        **cls.__names__(record=parameter)))
-
-    @classmethod
     @without_check_access
     def get(cls, code, date=None):
         """Return the value (Decimal, in the parameter's unit) of ``code`` on
@@ -254,16 +241,8 @@ class Parameter(PeriodMixin, ModelSQL, ModelView):
         return Decimal(rows[0].value)
 
 
-class _AppendOnly:
+class _Journal(AppendOnlyMixin):
     __slots__ = ()
-
-    @classmethod
-    def check_modification(cls, mode, records, values=None, external=False):
-        super().check_modification(
-            mode, records, values=values, external=external)
-        if mode in {'write', 'delete'} or external:
-            raise AccessError(gettext(
-                    'pacte_grants.msg_append_only', **cls.__names__()))
 
     @classmethod
     def get_models(cls):
@@ -277,10 +256,10 @@ class _AppendOnly:
                 and (name.startswith('grant.')
                     or name in {
                         'party.party', 'bank.account-party.party',
-                        'account.payment'})]
+                        'account.payment', 'account.payment.group'})]
 
 
-class Override(_AppendOnly, ModelSQL, ModelView):
+class Override(_Journal, ModelSQL, ModelView):
     "A rule passed by a named person with a reason."
     __name__ = 'grant.override'
     _rec_name = 'rule'
@@ -304,7 +283,7 @@ class Override(_AppendOnly, ModelSQL, ModelView):
             Index(table, (table.record, Index.Similarity(begin=True))))
 
 
-class Event(_AppendOnly, ModelSQL, ModelView):
+class Event(_Journal, ModelSQL, ModelView):
     "The journal of what matters: amounts, dates, accounts, decisions."
     __name__ = 'grant.event'
     _rec_name = 'name'

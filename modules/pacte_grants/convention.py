@@ -1,30 +1,26 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
-"Conventions and decision letters, their yearly tranches and their life."
+"Conventions and decision letters and their life."
 from collections import defaultdict
 from decimal import Decimal
-
-from sql.aggregate import Sum
 
 from trytond.i18n import gettext
 from trytond.model import (
     ChatMixin, Index, ModelSQL, ModelView, Unique, fields)
 from trytond.model.exceptions import AccessError
-from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Date, Eval, If
-from trytond.tools import grouped_slice, reduce_ids
 
-from .check import AmountMixin, PeriodMixin, money, year_domain
+from .check import PeriodMixin, bulleted
 from .configuration import NumberedMixin
 from .exceptions import (
-    AmountError, CompletenessError, FrozenError, PeriodError,
+    AmountError, CompletenessError, FrozenError, PartnerError, PeriodError,
     TransitionError)
 from .mixin import (
-    ClaimMixin, FrozenByMixin, TurnMixin, WorkflowMixin, acting_user, thaw,
+    ReopenMixin, TurnMixin, WorkflowMixin, acting_user, comes_from_outside,
     transition)
 from .scheme import CompanyMixin
-from .sums import SLICE, read_sums
+from .search import get_values, search_flag
 
 OPEN_STATES = frozenset({'draft', 'negotiation'})
 LIVE_STATES = frozenset({'active', 'closing'})
@@ -35,23 +31,30 @@ _STATES_SIGNATORY = {'readonly': ~Eval('state').in_(
         ['draft', 'negotiation', 'agreed', 'issued'])}
 _STEP_FIELDS = [
     'state', 'form', 'frozen_on', 'amount_changed', 'amount_confirmed_on',
-    'signed_department_on']
+    'signed_department_on', 'on_agenda']
 _SIGNATORY = frozenset({
         'signatory_name', 'signatory_capacity', 'signatory_power'})
 _FREE = frozenset({'officer', 'ending_reason', 'notification_date'})
 
 
 class Convention(
-        PeriodMixin, TurnMixin, WorkflowMixin, NumberedMixin, CompanyMixin,
-        ModelSQL, ModelView, ChatMixin):
+        PeriodMixin, TurnMixin, ReopenMixin, WorkflowMixin, NumberedMixin,
+        CompanyMixin, ModelSQL, ModelView, ChatMixin):
     __name__ = 'grant.convention'
     _numbering = 'convention'
     _steps = [
         ('negotiate', 'officer', {'state': 'draft', 'form': 'convention'}),
         ('agree', 'officer', {'state': 'negotiation'}),
-        ('vote', 'assembly', {'state': 'agreed', 'frozen_on': False}),
+        ('schedule', 'officer', {
+                'state': 'agreed', 'frozen_on': False, 'on_agenda': False}),
+        ('schedule', 'officer', {
+                'state': 'draft', 'form': 'letter', 'frozen_on': False,
+                'on_agenda': False}),
         ('vote', 'assembly', {
-                'state': 'draft', 'form': 'letter', 'frozen_on': False}),
+                'state': 'agreed', 'frozen_on': False, 'on_agenda': True}),
+        ('vote', 'assembly', {
+                'state': 'draft', 'form': 'letter', 'frozen_on': False,
+                'on_agenda': True}),
         ('confirm_amount', 'officer', {
                 'state': 'agreed', 'frozen_on': True,
                 'amount_changed': True, 'amount_confirmed_on': False}),
@@ -77,7 +80,13 @@ class Convention(
         ('notify', 'officer', {'state': 'issued', 'form': 'letter'}),
         ('notify', 'officer', {
                 'state': 'signed', 'signed_department_on': True}),
-        ('follow', 'officer', {'state': 'active'}),
+        ('confirm_amount', 'officer', {
+                'state': 'active', 'amount_changed': True,
+                'amount_confirmed_on': False}),
+        ('follow', 'officer', {'state': 'active', 'amount_changed': False}),
+        ('follow', 'officer', {
+                'state': 'active', 'amount_changed': True,
+                'amount_confirmed_on': True}),
         ('close', 'manager', {'state': 'closing'}),
         ]
     _server_fields = frozenset({
@@ -130,14 +139,12 @@ class Convention(
         domain=[('company', '=', Eval('company', -1))])
     applications = fields.One2Many(
         'grant.application', 'convention', "Applications", readonly=True)
+    on_agenda = fields.Function(
+        fields.Boolean("On an Agenda"),
+        'on_change_with_on_agenda', searcher='search_on_agenda')
     start_date = fields.Date(
         "Start Date", required=True, states=_STATES_OPEN)
     end_date = fields.Date("End Date", required=True, states=_STATES_OPEN)
-    tranches = fields.One2Many(
-        'grant.tranche', 'convention', "Tranches", states=_STATES_OPEN)
-    amount = fields.Function(Monetary(
-            "Amount", currency='currency', digits='currency'),
-        'get_amount')
     signatory_name = fields.Char(
         "Partner's Signatory", states=_STATES_SIGNATORY)
     signatory_capacity = fields.Char(
@@ -192,6 +199,7 @@ class Convention(
                 (None, ""),
                 ('negotiate', "Open the Negotiation"),
                 ('agree', "Agree on the Text"),
+                ('schedule', "Propose and Put on an Agenda"),
                 ('vote', "Vote of the Assembly"),
                 ('confirm_amount', "Confirm the Voted Amount"),
                 ('issue', "Issue the Document"),
@@ -282,10 +290,6 @@ class Convention(
         letter = Eval('form') == 'letter'
         frozen = Eval('frozen_on', None) != None  # noqa: E711
         cls._buttons.update({
-                'set_amounts': {
-                    'invisible': ~Eval('state').in_(list(OPEN_STATES)),
-                    'depends': ['state'],
-                    },
                 'negotiate': {
                     'invisible': (Eval('state') != 'draft') | letter,
                     'depends': ['state', 'form'],
@@ -375,6 +379,16 @@ class Convention(
         }
 
     @classmethod
+    def default_get(
+            cls, fields_names=None, with_rec_name=True, with_default=True):
+        # The form of a new record, which could not be saved.
+        if with_rec_name and comes_from_outside():
+            raise AccessError(gettext('pacte_grants.msg_convention_new'))
+        return super().default_get(
+            fields_names, with_rec_name=with_rec_name,
+            with_default=with_default)
+
+    @classmethod
     def default_kind(cls):
         return 'annual'
 
@@ -421,7 +435,10 @@ class Convention(
             ('//group[@id="end"]', 'states', {
                     'invisible': Eval('state') == 'closed',
                     }),
-            ('//group[@id="objectives"]', 'states', {
+            ('//group[@id="objectives" or @id="versions"]', 'states', {
+                    'invisible': Eval('form') != 'convention',
+                    }),
+            ('//page[@id="results"]', 'states', {
                     'invisible': Eval('form') != 'convention',
                     }),
             ('//page[@id="signatories"]', 'states', {
@@ -431,6 +448,17 @@ class Convention(
                     'invisible': before_vote & ~Bool(Eval('decisions')),
                     }),
             ]
+
+    @fields.depends('applications')
+    def on_change_with_on_agenda(self, name=None):
+        return any(a.state == 'scheduled' for a in self.applications or [])
+
+    @classmethod
+    def search_on_agenda(cls, name, clause):
+        return search_flag(
+            clause,
+            [('applications', 'where', [('state', '=', 'scheduled')])],
+            [('applications', 'not where', [('state', '=', 'scheduled')])])
 
     @fields.depends(*_STEP_FIELDS)
     def on_change_with_next_step(self, name=None):
@@ -468,6 +496,12 @@ class Convention(
             return 'agreed'
         return self.state
 
+    @property
+    def schemes(self):
+        "The schemes of the applications, that of the convention first."
+        return list(dict.fromkeys(
+                [self.scheme, *(a.scheme for a in self.applications)]))
+
     @fields.depends('scheme')
     def on_change_with_service(self, name=None):
         return self.scheme.service if self.scheme else None
@@ -475,22 +509,6 @@ class Convention(
     @classmethod
     def search_service(cls, name, clause):
         return [('scheme.' + clause[0], *clause[1:])]
-
-    @classmethod
-    def get_amount(cls, conventions, name):
-        tranche = Pool().get('grant.tranche').__table__()
-        amounts = {c.id: c.currency.round(Decimal(0)) for c in conventions}
-        for sub in grouped_slice(conventions, SLICE):
-            query = tranche.select(
-                tranche.convention, Sum(tranche.amount),
-                where=reduce_ids(tranche.convention, [c.id for c in sub]),
-                group_by=[tranche.convention])
-            for id_, amount in read_sums(query):
-                amounts[id_] = amounts[id_] + Decimal(amount)
-        for convention in conventions:
-            amounts[convention.id] = convention.currency.round(
-                amounts[convention.id])
-        return amounts
 
     def get_rec_name(self, name):
         return f'{self.number} – {self.title}'
@@ -528,8 +546,7 @@ class Convention(
 
     @classmethod
     def search_status(cls, name, clause):
-        _, operator, value = clause
-        values = value if isinstance(value, (list, tuple)) else [value]
+        values, negative = get_values(clause)
         states = {v: k for k, v in cls._letter_statuses.items()}
         found = ['OR']
         for status in values:
@@ -545,7 +562,7 @@ class Convention(
                         ])
             else:
                 found.append(('state', '=', status))
-        if operator in {'!=', 'not in'}:
+        if negative:
             return [
                 ('id', 'not in', cls.search(found, order=[], query=True))]
         return found
@@ -585,67 +602,111 @@ class Convention(
             private = not (
                 application.public_owner
                 or application.party.partner_kind == 'individual')
-            due = application.scheme.convention_required or (
-                private and totals[key] > threshold)
+            # A letter awards an amount: what is given without money needs
+            # a convention too.
+            due = (
+                application.scheme.convention_required
+                or application.without_money
+                or (private and totals[key] > threshold))
             forms[application] = 'convention' if due else 'letter'
         return forms
 
     @classmethod
-    def open(cls, applications):
-        """Open the convention or letter of each application, with the
-        tranche, conditions and schedule that its scheme brings.
+    def open(cls, applications, together=False):
+        """Open the convention or letter of each application, or one
+        convention for them all, with the tranches, conditions and schedule
+        that their schemes bring.
 
         Raise ``CompletenessError`` if nothing is proposed yet or the dates
-        are unknown, ``TransitionError`` if one is open already.
+        are unknown, ``TransitionError`` if one is open already, and
+        ``PartnerError`` if they are not all of one partner.
         """
-        pool = Pool()
-        Application = pool.get('grant.application')
-        conventions = []
+        Application = Pool().get('grant.application')
         applications = Application.claim(applications)
-        forms = cls.decide_forms(applications)
         for application in applications:
-            if (application.convention
-                    and application.convention.state not in DEAD_STATES):
-                raise TransitionError(gettext(
-                        'pacte_grants.msg_convention_already_open',
-                        application=application.rec_name,
-                        convention=application.convention.rec_name))
-            if (not application.proposed_amount
-                    or not application.start_date
-                    or not application.end_date):
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_convention_open_proposal',
-                        application=application.rec_name))
-            convention = cls(
-                company=application.company,
-                party=application.party,
-                form=forms[application],
-                kind=('sponsorship'
-                    if application.scheme.kind == 'sponsorship'
-                    else 'annual'),
-                scheme=application.scheme,
-                year=application.year,
-                title=application.title,
-                purpose=application.description,
-                officer=application.officer,
-                start_date=application.start_date,
-                end_date=application.end_date,
-                signatory_name=application.party.representative_name,
-                signatory_capacity=(
-                    application.party.representative_capacity),
-                tranches=[{
-                        'year': application.year,
-                        'amount': application.proposed_amount,
-                        }],
-                )
-            conventions.append((convention, application))
-        cls.save([c for c, _ in conventions])
-        for convention, application in conventions:
-            application.convention = convention
-        Application.save([a for _, a in conventions])
-        conventions = cls.browse([c.id for c, _ in conventions])
+            cls._check_open(application)
+        forms = cls.decide_forms(applications)
+        groups = [applications] if together else [[a] for a in applications]
+        conventions = []
+        for group in groups:
+            values = cls._open_values(group)
+            values['form'] = (
+                'convention' if len(group) > 1 else forms[group[0]])
+            conventions.append(cls(**values))
+        cls.save(conventions)
+        for convention, group in zip(conventions, groups, strict=True):
+            for application in group:
+                application.convention = convention
+        Application.save([a for group in groups for a in group])
+        conventions = cls.browse([c.id for c in conventions])
         cls._complete(conventions)
         return conventions
+
+    @classmethod
+    def _check_open(cls, application):
+        if (application.convention
+                and application.convention.state not in DEAD_STATES):
+            raise TransitionError(gettext(
+                    'pacte_grants.msg_convention_already_open',
+                    application=application.rec_name,
+                    convention=application.convention.rec_name))
+        if (not application.has_proposal
+                or not application.start_date
+                or not application.end_date):
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_convention_open_proposal',
+                    application=application.rec_name))
+
+    @classmethod
+    def _open_values(cls, applications):
+        "Return the values of the convention of the applications."
+        main = max(applications, key=lambda a: a.proposed_amount)
+        for application in applications:
+            if (application.party, application.company) != (
+                    main.party, main.company):
+                raise PartnerError(gettext(
+                        'pacte_grants.msg_convention_open_partners',
+                        application=application.rec_name,
+                        party=application.party.rec_name,
+                        other=main.party.rec_name))
+        amounts = defaultdict(Decimal)
+        for application in applications:
+            amounts[application.year] += application.proposed_amount
+        title = main.title
+        if len(applications) > 1:
+            title = gettext(
+                'pacte_grants.msg_convention_open_title',
+                party=main.party.rec_name, year=min(amounts))
+        return {
+            'company': main.company,
+            'party': main.party,
+            'kind': cls._open_kind(applications),
+            'scheme': main.scheme,
+            'year': min(amounts),
+            'title': title,
+            'purpose': '\n\n'.join(
+                a.description for a in applications if a.description),
+            'officer': main.officer,
+            'start_date': min(a.start_date for a in applications),
+            'end_date': max(a.end_date for a in applications),
+            'signatory_name': main.party.representative_name,
+            'signatory_capacity': main.party.representative_capacity,
+            'tranches': [
+                {'year': year, 'amount': amount}
+                for year, amount in sorted(amounts.items()) if amount],
+            }
+
+    @classmethod
+    def _open_kind(cls, applications):
+        schemes = {a.scheme for a in applications}
+        if {s.kind for s in schemes} == {'sponsorship'}:
+            return 'sponsorship'
+        if (applications[0].party.partner_kind == 'epci'
+                and len(schemes) > 1):
+            return 'umbrella'
+        if len({a.year for a in applications}) > 1:
+            return 'multi_year'
+        return 'annual'
 
     @classmethod
     def copy(cls, conventions, default=None):
@@ -674,20 +735,6 @@ class Convention(
 
     @classmethod
     @ModelView.button
-    def set_amounts(cls, conventions):
-        "Take again the amounts proposed by the applications."
-        Tranche = Pool().get('grant.tranche')
-        for convention in cls.claim(conventions):
-            if convention.freezing_state not in OPEN_STATES:
-                cls.check_transition([convention], 'draft')
-            by_year = defaultdict(Decimal)
-            for application in convention.applications:
-                by_year[application.year] += (
-                    application.proposed_amount or Decimal(0))
-            Tranche.set_amounts(convention, by_year)
-
-    @classmethod
-    @ModelView.button
     @transition('negotiation')
     def negotiate(cls, conventions):
         pass
@@ -699,25 +746,21 @@ class Convention(
         """Record that both sides agree on the whole text; raise
         ``CompletenessError`` with everything that is still missing."""
         for convention in conventions:
-            reasons = convention.get_agreement_reasons()
-            if reasons:
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_convention_not_agreed',
-                        convention=convention.rec_name,
-                        reasons='\n'.join(f'– {r}' for r in reasons)))
+            convention.check_agreement()
         cls._stamp(conventions, 'agreed')
+
+    def check_agreement(self):
+        """Raise ``CompletenessError`` with everything that prevents the text
+        from being agreed."""
+        if reasons := self.get_agreement_reasons():
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_convention_not_agreed',
+                    convention=self.rec_name,
+                    reasons=bulleted(reasons)))
 
     def get_agreement_reasons(self):
         "Return, in sentences, what prevents the text from being agreed."
         reasons = []
-        proposed = sum(
-            (a.proposed_amount or Decimal(0) for a in self.applications),
-            Decimal(0))
-        if self.amount != proposed:
-            reasons.append(gettext(
-                    'pacte_grants.msg_agreement_amount',
-                    amount=money(self.amount),
-                    proposed=money(proposed)))
         if self.form == 'convention':
             if not self.purpose:
                 reasons.append(gettext(
@@ -742,7 +785,8 @@ class Convention(
     @classmethod
     def freeze(cls, conventions, date):
         "Freeze what was agreed: the vote took place on the date (L27)."
-        cls.write(conventions, {'frozen_on': date})
+        cls.write(
+            [c for c in conventions if not c.frozen_on], {'frozen_on': date})
 
     @classmethod
     def unfreeze(cls, conventions):
@@ -757,26 +801,6 @@ class Convention(
         cls.write(conventions, {
                 'frozen_on': None,
                 'amount_changed': False,
-                'amount_confirmed_on': None,
-                'amount_confirmed_by': None,
-                })
-
-    @classmethod
-    def set_voted_amount(cls, convention, year, amount):
-        """Bring the tranche of the year to what was voted (euros) with its
-        schedule; both sides have to confirm a change."""
-        Tranche = Pool().get('grant.tranche')
-        before = convention.amount
-        with thaw():
-            # A record is saved in the context in which it was browsed.
-            Tranche.set_amounts(cls(convention.id), {year: amount})
-        convention = cls(convention.id)
-        Pool().get('grant.event').add([{
-                    'record': convention, 'name': 'amount',
-                    'before': before, 'after': convention.amount,
-                    }])
-        cls.write([convention], {
-                'amount_changed': True,
                 'amount_confirmed_on': None,
                 'amount_confirmed_by': None,
                 })
@@ -805,7 +829,7 @@ class Convention(
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_convention_not_issued',
                         convention=convention.rec_name,
-                        reasons='\n'.join(f'– {r}' for r in reasons)))
+                        reasons=bulleted(reasons)))
         cls._stamp(conventions, 'issued')
 
     def get_issue_reasons(self):
@@ -833,6 +857,11 @@ class Convention(
         @transition(state)
         def recall(cls, conventions):
             cls._check_ending_reason(conventions)
+            Pool().get('grant.event').add([{
+                        'record': c, 'name': 'signed_department_on',
+                        'before': c.signed_department_on,
+                        'reason': c.ending_reason,
+                        } for c in conventions if c.signed_department_on])
             cls.write(conventions, {
                     'issued_on': None,
                     'issued_by': None,
@@ -951,31 +980,6 @@ class Convention(
 
     @classmethod
     @ModelView.button
-    def reopen(cls, conventions):
-        "Go back after a mistake; the journal keeps the trace."
-        by_state = defaultdict(list)
-        for convention in conventions:
-            by_state[convention.state].append(convention)
-        for state, sub in by_state.items():
-            target = cls._reopened.get(state)
-            cls.check_transition(sub, target)
-            cls._reopen_to(target, sub)
-
-    @classmethod
-    def _reopen_to(cls, target, conventions):
-        Pool().get('grant.event').add([{
-                    'record': c, 'name': 'state',
-                    'before': c.state_label,
-                    'after': cls._state_label(target),
-                    } for c in conventions])
-
-        @transition(target)
-        def reopen(cls, conventions):
-            pass
-        reopen(cls, conventions)
-
-    @classmethod
-    @ModelView.button
     @transition('terminated')
     def terminate(cls, conventions):
         cls._check_ending_reason(conventions)
@@ -1050,6 +1054,14 @@ class AgreedMixin:
             field.states = field.states | {'readonly': agreed}
 
     @classmethod
+    def content_names(cls):
+        "Return the names of the fields that both parties agree on."
+        parents = {'convention', 'side'}
+        if path := getattr(cls, '_frozen_by', None):
+            parents.add(path.split('.')[0])
+        return [n for n in cls._agreed_with if n not in parents]
+
+    @classmethod
     def get_convention_states(cls):
         return [(None, '')] + Pool().get('grant.convention').fields_get(
             ['state'])['state']['selection']
@@ -1061,96 +1073,6 @@ class AgreedChildMixin(AgreedMixin):
     @fields.depends('convention', '_parent_convention.state')
     def on_change_with_convention_state(self, name=None):
         return self.convention.state if self.convention else None
-
-
-class Tranche(
-        AmountMixin, ClaimMixin, FrozenByMixin, ModelSQL, ModelView):
-    "What the convention gives for one year."
-    __name__ = 'grant.tranche'
-    _amounts = ('amount',)
-    _frozen_by = 'convention'
-    _parent_states = OPEN_STATES
-    _server_fields = frozenset({'status'})
-
-    convention = fields.Many2One(
-        'grant.convention', "Convention", required=True, ondelete='CASCADE')
-    company = fields.Function(fields.Many2One(
-            'company.company', "Company", required=True),
-        'on_change_with_company', searcher='search_company')
-    currency = fields.Function(fields.Many2One(
-            'currency.currency', "Currency"), 'on_change_with_currency')
-    year = fields.Integer(
-        "Year", required=True, domain=year_domain('year'))
-    amount = Monetary(
-        "Amount", currency='currency', digits='currency', required=True)
-    status = fields.Selection([
-            ('indicative', "Indicative"),
-            ('voted', "Voted"),
-            ], "Status", required=True, readonly=True, sort=False)
-
-    @classmethod
-    def __setup__(cls):
-        super().__setup__()
-        table = cls.__table__()
-        cls.__access__.add('convention')
-        cls._sql_constraints.append((
-                'convention_year_unique',
-                Unique(table, table.convention, table.year),
-                'pacte_grants.msg_tranche_year_unique'))
-        cls._order = [
-            ('convention', 'ASC'), ('year', 'ASC'), ('id', 'ASC')]
-
-    @classmethod
-    def default_status(cls):
-        return 'indicative'
-
-    @classmethod
-    def view_attributes(cls):
-        return super().view_attributes() + [
-            ('/tree', 'visual',
-                If(Eval('status') == 'voted', 'success', ''), ['status']),
-            ]
-
-    @fields.depends('convention', '_parent_convention.company')
-    def on_change_with_company(self, name=None):
-        return self.convention.company if self.convention else None
-
-    @classmethod
-    def search_company(cls, name, clause):
-        return [('convention.' + clause[0], *clause[1:])]
-
-    @fields.depends('convention', '_parent_convention.company')
-    def on_change_with_currency(self, name=None):
-        if self.convention and self.convention.company:
-            return self.convention.company.currency
-
-    def get_rec_name(self, name):
-        return f'{self.convention.number} / {self.year}'
-
-    @classmethod
-    def set_amounts(cls, convention, amounts):
-        """Bring the tranches of the convention to ``amounts``, euros by
-        year, and their instalments with them, exact to the cent."""
-        tranches = {t.year: t for t in convention.tranches}
-        to_save = []
-        for year, amount in amounts.items():
-            tranche = tranches.get(year)
-            if not tranche:
-                to_save.append(cls(
-                        convention=convention, year=year, amount=amount))
-            elif tranche.amount != amount:
-                to_save.append(tranche)
-        cls._set_amounts(to_save, amounts)
-
-    @classmethod
-    def _set_amounts(cls, tranches, amounts):
-        for tranche in tranches:
-            tranche.amount = amounts[tranche.year]
-        cls.save(tranches)
-
-    @classmethod
-    def set_status(cls, tranches, status):
-        cls.write(tranches, {'status': status})
 
 
 class Application(metaclass=PoolMeta):
@@ -1166,13 +1088,14 @@ class Application(metaclass=PoolMeta):
         table = cls.__table__()
         cls._sql_indexes.add(
             Index(table, (table.convention, Index.Equality())))
+        opened = {
+            'invisible': ~Eval('state').in_(['admissible', 'reviewed'])
+            | Eval('convention'),
+            'depends': ['state', 'convention'],
+            }
         cls._buttons.update({
-                'open_convention': {
-                    'invisible': ~Eval('state').in_(
-                        ['admissible', 'reviewed'])
-                    | Eval('convention'),
-                    'depends': ['state', 'convention'],
-                    },
+                'open_convention': opened,
+                'open_joint_convention': opened,
                 })
 
     @classmethod
@@ -1181,17 +1104,37 @@ class Application(metaclass=PoolMeta):
         default.setdefault('convention', None)
         return super().copy(applications, default=default)
 
+    @property
+    def has_proposal(self):
+        "Whether an amount is proposed; a sponsorship may be without money."
+        return bool(self.proposed_amount) or (
+            self.proposed_amount is not None
+            and self.scheme.kind == 'sponsorship')
+
     @classmethod
     @ModelView.button_action('pacte_grants.act_convention_of_application')
     def open_convention(cls, applications):
-        "Open the convention or letter and show it."
+        "Open the convention or letter of each and show them."
+        return cls._open_conventions(applications)
+
+    @classmethod
+    @ModelView.button_action('pacte_grants.act_convention_of_application')
+    def open_joint_convention(cls, applications):
+        "Open one convention for all, whatever schemes and envelopes."
+        return cls._open_conventions(applications, together=True)
+
+    @classmethod
+    def _open_conventions(cls, applications, together=False):
         for application in applications:
             if application.state not in {'admissible', 'reviewed'}:
                 raise TransitionError(gettext(
                         'pacte_grants.msg_convention_open_state',
                         application=application.rec_name,
                         state=application.state_label))
-        conventions = Pool().get('grant.convention').open(applications)
+        if not applications:
+            return {'res_id': []}
+        conventions = Pool().get('grant.convention').open(
+            applications, together=together)
         return {'res_id': [c.id for c in conventions]}
 
     def check_award(self, form):
@@ -1199,7 +1142,7 @@ class Application(metaclass=PoolMeta):
         with an agreed convention or a letter of the same amount, of the
         ``form`` that is due."""
         self.check_proposal()
-        if not self.proposed_amount:
+        if not self.has_proposal:
             raise AmountError(gettext(
                     'pacte_grants.msg_schedule_nothing',
                     application=self.rec_name))
@@ -1218,12 +1161,7 @@ class Application(metaclass=PoolMeta):
             raise CompletenessError(gettext(
                     'pacte_grants.msg_schedule_letter_too_large',
                     application=self.rec_name))
-        reasons = convention.get_agreement_reasons()
-        if reasons:
-            raise CompletenessError(gettext(
-                    'pacte_grants.msg_convention_not_agreed',
-                    convention=convention.rec_name,
-                    reasons='\n'.join(f'– {r}' for r in reasons)))
+        convention.check_agreement()
 
 
 class PartyReplace(metaclass=PoolMeta):

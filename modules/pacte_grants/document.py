@@ -6,7 +6,6 @@ A document is made from a template of LibreOffice when its convention is
 issued, checked before for what the template needs, and sealed: from then on
 it is printed as it is and never made again.
 """
-import datetime as dt
 import hashlib
 import logging
 import re
@@ -19,17 +18,20 @@ from itertools import zip_longest
 from pathlib import Path
 
 import trytond.config as config
+from stdnum.iso7064 import mod_97_10
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, Unique, fields
 from trytond.modules.company import CompanyReport
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Eval, If
+from trytond.tools.qrcode import generate_png
 from trytond.transaction import Transaction, without_check_access
 
 from . import identifier as numbers
 from .exceptions import CompletenessError, FrozenError
-from .mixin import GuardMixin, acting_user
+from .mixin import GuardMixin, acting_user, now
 from .scheme import CompanyMixin
+from .trigger import EVENTS
 from .wording import (
     SPACE, euros, euros_in_words, in_words, long_date, number, percent)
 
@@ -44,6 +46,7 @@ _SEALING = '_pacte_grants_sealing'
 _SUPERSEDING = '_pacte_grants_superseding'
 # What a draft shows where a value is missing; a sealed document has none.
 MISSING = "[à compléter]"
+_PREFIX = 'PACTE'
 _CEDEX = re.compile(r'\s+cedex\b.*$', re.IGNORECASE)
 _PUBLIC_KINDS = {'commune', 'epci', 'college', 'local_public'}
 _DELAYS = {
@@ -63,6 +66,35 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def make_reference(company, number, version, letter='V'):
+    """Return the reference by which a page finds its document again.
+
+    ``company`` is the SIREN of the Département, ``number`` that of the
+    convention, ``letter`` says which series of documents the version is
+    counted in; the two last digits control the others (ISO 7064, mod 97-10).
+    """
+    reference = f'{_PREFIX}:{company}:{number}:{letter}{version}'.upper()
+    digits = mod_97_10.calc_check_digits(_compact(reference))
+    return f'{reference}:{digits}'
+
+
+def read_reference(text):
+    """Return the reference as ``make_reference`` writes it, however it was
+    typed, or ``None`` if it is not one or its control digits do not fit."""
+    text = re.sub(r'\s', '', text or '').upper()
+    if not text.startswith(f'{_PREFIX}:') or text.count(':') != 4:
+        return None
+    try:
+        mod_97_10.validate(_compact(text))
+    except ValueError:
+        return None
+    return text
+
+
+def _compact(reference):
+    return re.sub(r'[^0-9A-Z]', '', reference)
+
+
 class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
     "A document as it was issued."
     __name__ = 'grant.document'
@@ -73,8 +105,21 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
     kind = fields.Selection([
             ('convention', "Convention"),
             ('letter', "Decision Letter"),
+            ('lapse', "Letter of Lapse"),
+            ('signed', "Signed Copy"),
+            ('scan', "Scan"),
             ], "Kind", required=True, readonly=True, sort=False)
+    signs = fields.Many2One(
+        'grant.document', "Signed Document", readonly=True,
+        ondelete='RESTRICT',
+        states={'invisible': Eval('kind') != 'signed'},
+        help="The issued document of which this is the signed copy.")
+    note = fields.Char(
+        "Note", readonly=True, states={'invisible': ~Bool(Eval('note'))})
     version = fields.Integer("Version", required=True, readonly=True)
+    reference = fields.Char(
+        "Reference", readonly=True,
+        help="What the code on each page says.")
     name = fields.Char("Name", required=True, readonly=True)
     filename = fields.Char("File Name", required=True, readonly=True)
     data = fields.Binary(
@@ -98,10 +143,14 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
             ('made', "Made"),
             ('no_converter', "No LibreOffice"),
             ('failed', "Failed"),
-            ], "PDF Status", required=True, readonly=True, sort=False)
+            (None, ""),
+            ], "PDF Status", readonly=True, sort=False)
     pdf_note = fields.Function(fields.Char(
             "Why There Is No PDF",
-            states={'invisible': Eval('pdf_status') == 'made'}),
+            states={
+                'invisible': ~Eval('pdf_status').in_(
+                    ['no_converter', 'failed']),
+                }),
         'on_change_with_pdf_note')
     intact = fields.Function(fields.Boolean(
             "Intact",
@@ -135,10 +184,14 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         cls.company.readonly = True
         table = cls.__table__()
         cls._order = [('issued_on', 'DESC'), ('id', 'DESC')]
-        cls._sql_constraints.append((
-                'convention_version_unique',
-                Unique(table, table.convention, table.version),
-                'pacte_grants.msg_document_version_unique'))
+        cls._sql_constraints.extend([
+                ('convention_kind_version_unique',
+                    Unique(table, table.convention, table.kind,
+                        table.version),
+                    'pacte_grants.msg_document_version_unique'),
+                ('reference_unique', Unique(table, table.reference),
+                    'pacte_grants.msg_document_reference_unique'),
+                ])
         cls._sql_indexes.update({
                 Index(table, (table.convention, Index.Equality())),
                 Index(table,
@@ -154,7 +207,8 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         return super().view_attributes() + [
             ('/tree', 'visual',
                 If(Eval('state') == 'superseded', 'muted',
-                    If(Eval('pdf_status') != 'made', 'warning', '')),
+                    If(Eval('pdf_status').in_(['no_converter', 'failed']),
+                        'warning', '')),
                 ['state', 'pdf_status']),
             ]
 
@@ -197,6 +251,7 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         bool_op = 'AND' if operator.startswith(('!', 'not ')) else 'OR'
         return [bool_op,
             ('name', *clause[1:]),
+            ('reference', *clause[1:]),
             ('partner_name', *clause[1:]),
             ]
 
@@ -228,36 +283,74 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
 
     @classmethod
     @without_check_access
-    def issue(cls, conventions):
-        """Make and seal the next version of the document of each
-        convention; the journal keeps its fingerprint."""
-        pool = Pool()
-        files = [cls._report(c).produce(c) for c in conventions]
+    def issue(cls, conventions, kind=None):
+        """Make and seal the next version of the document of each convention,
+        or of its letter of the ``kind``; the journal keeps its fingerprint.
+        """
+        reports = [cls._report(kind or c.form) for c in conventions]
+        files = [
+            report.produce(c)
+            for c, report in zip(conventions, reports, strict=True)]
         pdfs = _make_pdfs(files)
-        documents = cls.create([
+        return cls._seal([
                 cls._document_values(
                     c, data,
-                    (pdf, 'made') if pdf else cls._report(c).make_pdf(data))
-                for c, data, pdf in zip(
-                    conventions, files, pdfs, strict=True)])
-        pool.get('grant.event').add([{
+                    (pdf, 'made') if pdf else report.make_pdf(data),
+                    kind or c.form)
+                for c, report, data, pdf in zip(
+                    conventions, reports, files, pdfs, strict=True)])
+
+    @classmethod
+    def _seal(cls, vlist):
+        documents = cls.create(vlist)
+        Pool().get('grant.event').add([{
                     'record': d.convention, 'name': 'document',
                     'after': f'{d.name} – SHA-256 {d.sha256}',
                     } for d in documents])
         return documents
 
     @classmethod
-    def _report(cls, convention):
-        return Pool().get(
-            f'grant.convention.{convention.form}', type='report')
+    def _report(cls, kind):
+        return Pool().get(f'grant.convention.{kind}', type='report')
+
+    # The texts that are signed or notified, one version after the other
+    _issued_kinds = ['convention', 'letter']
+    # The letters of the references of the other series
+    _letters = {'lapse': 'C'}
+    # How the files and the names of the other series are called
+    _series = {
+        'lapse': 'caducité',
+        'signed': 'exemplaire signé',
+        'scan': 'numérisation',
+        }
 
     @classmethod
-    def _document_values(cls, convention, data, pdf):
+    def next_version(cls, convention, kind):
+        "Return the version of the document of the kind that comes next."
+        kinds = cls._issued_kinds if kind in cls._issued_kinds else [kind]
+        return 1 + max((
+                d.version for d in convention.documents
+                if d.kind in kinds), default=0)
+
+    @classmethod
+    def next_reference(cls, convention, kind):
+        "Return the reference of the document of the kind that comes next."
+        siret = convention.company.party.siret or ''
+        return make_reference(
+            siret[:9], convention.number, cls.next_version(convention, kind),
+            cls._letters.get(kind, 'V'))
+
+    @classmethod
+    def _document_values(cls, convention, data, pdf, kind):
         pdf, pdf_status = pdf
         party = convention.party
-        version = 1 + max(
-            (d.version for d in convention.documents), default=0)
+        version = cls.next_version(convention, kind)
+        series = cls._series.get(kind)
+        name = f'{convention.number} – version {version}'
         basename = f'{convention.number}-v{version}'
+        if series:
+            name = f'{convention.number} – {series} {version}'
+            basename = f'{convention.number}-{kind}-v{version}'
         address = party.address_get()
         signatory = ', '.join(filter(None, [
                     convention.signatory_name,
@@ -265,9 +358,12 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         return {
             'company': convention.company.id,
             'convention': convention.id,
-            'kind': convention.form,
+            'kind': kind,
             'version': version,
-            'name': f'{convention.number} – version {version}',
+            'reference': (
+                None if kind in {'signed', 'scan'}
+                else cls.next_reference(convention, kind)),
+            'name': name,
             'filename': f'{basename}.odt',
             'data': data,
             'sha256': digest(data),
@@ -279,7 +375,7 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
             'partner_siret': _siret(party),
             'partner_address': '\n'.join(_address_lines(address)) or None,
             'partner_signatory': signatory or None,
-            'issued_on': _now(),
+            'issued_on': now(),
             'issued_by': acting_user(gettext(
                     'pacte_grants.msg_act_document')).id,
             }
@@ -290,27 +386,35 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         "Mark the documents of conventions that are recalled."
         documents = cls.search([
                 ('convention', 'in', [c.id for c in conventions]),
+                ('kind', 'in', cls._issued_kinds),
                 ('state', '=', 'sealed'),
                 ])
+        cls.supersede_documents(
+            documents, {d: d.convention.ending_reason for d in documents})
+
+    @classmethod
+    @without_check_access
+    def supersede_documents(cls, documents, reasons):
+        "Mark the documents, each for its reason; the journal keeps them."
         if not documents:
             return
         Pool().get('grant.event').add([{
                     'record': d.convention, 'name': 'document',
                     'before': f'{d.name} – SHA-256 {d.sha256}',
-                    'reason': d.convention.ending_reason,
+                    'reason': reasons.get(d),
                     } for d in documents])
         user = acting_user(gettext('pacte_grants.msg_act_document'))
         with Transaction().set_context(**{_SUPERSEDING: True}):
             cls.write(documents, {
                     'state': 'superseded',
-                    'superseded_on': _now(),
+                    'superseded_on': now(),
                     'superseded_by': user.id,
                     })
 
     def get_file(self, extension):
         """Return the sealed file (bytes) in the format, ``'pdf'`` or
         ``'odt'``; raise ``CompletenessError`` if there is no PDF."""
-        if extension != 'pdf':
+        if extension != 'pdf' or not self.pdf_status:
             return self.data
         if self.pdf_status != 'made':
             raise CompletenessError(
@@ -318,6 +422,13 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
                     document=self.rec_name),
                 self.pdf_note)
         return self.pdf
+
+
+def has_converter():
+    "Return whether the command that makes PDFs is configured and found."
+    command = shlex.split(
+        config.get('report', 'convert_command', default='soffice'))
+    return bool(command and shutil.which(command[0]))
 
 
 def _make_pdfs(files):
@@ -355,10 +466,6 @@ def _make_pdfs(files):
             pdf.read_bytes() if pdf.exists() else None for pdf in pdfs]
 
 
-def _now():
-    return dt.datetime.now().replace(microsecond=0)
-
-
 def _siret(party):
     siret = party.siret
     return numbers.format('fr_siret', siret) if siret else None
@@ -374,7 +481,7 @@ class Convention(metaclass=PoolMeta):
 
     documents = fields.One2Many(
         'grant.document', 'convention', "Documents", readonly=True,
-        order=[('version', 'DESC')])
+        order=[('issued_on', 'DESC'), ('id', 'DESC')])
     document = fields.Function(fields.Many2One(
             'grant.document', "Issued Document"), 'get_document')
     document_note = fields.Function(
@@ -385,9 +492,11 @@ class Convention(metaclass=PoolMeta):
 
     @classmethod
     def get_document(cls, conventions, name):
+        Document = Pool().get('grant.document')
         documents = dict.fromkeys([c.id for c in conventions])
-        for document in Pool().get('grant.document').search([
+        for document in Document.search([
                     ('convention', 'in', list(documents)),
+                    ('kind', 'in', Document._issued_kinds),
                     ('state', '=', 'sealed'),
                     ], order=[('version', 'ASC')]):
             documents[document.convention.id] = document.id
@@ -449,7 +558,8 @@ class Convention(metaclass=PoolMeta):
         for deliberation in {d.deliberation for d in self.decisions}:
             if not deliberation.act_number:
                 add('act_number', deliberation=deliberation.rec_name)
-        if not any(i.state != 'cancelled' for i in self.instalments):
+        if self.amount and not any(
+                i.state != 'cancelled' for i in self.instalments):
             add('instalments')
         if not self.applications:
             add('applications')
@@ -471,7 +581,7 @@ class Convention(metaclass=PoolMeta):
         if not self.objectives:
             add('objectives')
         for application in self.applications:
-            if not application.total_cost:
+            if self.amount and not application.total_cost:
                 add('total_cost', application=application.rec_name)
             if not application.orientations:
                 add('orientations', application=application.rec_name)
@@ -492,8 +602,10 @@ class Convention(metaclass=PoolMeta):
 
 
 class _ConventionReport(CompanyReport):
-    "What the convention and the decision letter have in common."
+    "What the convention and its letters have in common."
     __slots__ = ()
+    # The kind of document that it makes, by default that of the form
+    _kind = None
     # The identifiers of the actions by format
     _actions = {}
 
@@ -523,8 +635,7 @@ class _ConventionReport(CompanyReport):
     def make_pdf(cls, data):
         """Return the PDF (bytes) of the file and ``'made'``, or ``None``
         and why: ``'no_converter'`` or ``'failed'``."""
-        command = config.get('report', 'convert_command', default='soffice')
-        if not shutil.which(shlex.split(command)[0]):
+        if not has_converter():
             return None, 'no_converter'
         action = cls._get_action('pdf')
         for _ in range(2):
@@ -544,10 +655,12 @@ class _ConventionReport(CompanyReport):
         extension = action.extension or action.template_extension
         with without_check_access():
             convention = Convention(record.id)
-            if convention.document:
-                return extension, convention.document.get_file(extension)
+            document = cls._get_document(convention)
+            if document:
+                return extension, document.get_file(extension)
             Report = pool.get(
-                f'grant.convention.{convention.form}', type='report')
+                f'grant.convention.{cls._kind or convention.form}',
+                type='report')
             draft = Report._make(convention)
             if extension == 'pdf':
                 draft, status = cls.make_pdf(draft)
@@ -561,10 +674,17 @@ class _ConventionReport(CompanyReport):
         return extension, draft
 
     @classmethod
+    def _get_document(cls, convention):
+        "Return the sealed document to print, if there is one."
+        return convention.document
+
+    @classmethod
     def get_context(cls, records, header, data):
         """Return the values that the templates name.
 
-        Beside what Tryton gives: ``draft``, ``number``, ``title``, ``kind``,
+        Beside what Tryton gives: ``draft``, ``reference`` and its
+        ``qr_code`` (not for a draft), ``number``, ``title``, ``kind``, the
+        ``articles`` and ``article_numbers`` by code,
         the parties (``department``, ``partner``), ``acts``,
         ``applications``, ``orientations``, ``purpose``, ``period``, the
         amounts in figures and in words, ``tranches``, ``instalments``,
@@ -572,8 +692,18 @@ class _ConventionReport(CompanyReport):
         """
         context = super().get_context(records, header, data)
         convention = Pool().get('grant.convention')(records[0].id)
+        draft = not Transaction().context.get(_SEALING)
+        reference = None if draft else (
+            Pool().get('grant.document').next_reference(
+                convention, cls._kind or convention.form))
         context.update(
-            draft=not Transaction().context.get(_SEALING),
+            draft=draft,
+            reference=reference,
+            qr_code=_qr_code(reference),
+            articles=convention.get_articles(),
+            article_numbers={
+                clause.code: number for clause, number
+                in convention.get_clause_numbers().items() if clause.code},
             number=convention.number,
             title=convention.title,
             quoted_title=_quoted(convention.title),
@@ -680,7 +810,11 @@ class _ConventionReport(CompanyReport):
                 'commune': (
                     application.commune.name if application.commune
                     else None),
-                'period': _period(application),
+                'year': str(application.year),
+                'period': _period(
+                    convention if convention.kind == 'multi_year'
+                    else application),
+                'costed': bool(application.total_cost),
                 'total_cost': _amount(application.total_cost),
                 'eligible_cost': _amount(
                     application.eligible_cost or application.total_cost),
@@ -715,10 +849,13 @@ class _ConventionReport(CompanyReport):
                 for a in applications), Decimal(0))
         amount = convention.amount
         return {
+            'with_money': bool(amount),
             'amount': _amount(amount),
             'total_cost': _amount(total_cost or None),
             'eligible_cost': _amount(eligible_cost or None),
-            'rate': percent(amount / eligible_cost) if eligible_cost else None,
+            'rate': (
+                percent(convention.budgeted_amount / eligible_cost)
+                if eligible_cost else None),
             'tranches': [{
                     'year': str(tranche.year),
                     'voted': tranche.status == 'voted',
@@ -739,6 +876,8 @@ class _ConventionReport(CompanyReport):
                 'year': str(instalment.tranche.year),
                 'kind': instalment.kind,
                 'trigger': instalment.trigger,
+                'event': cls._get_event(instalment, codes),
+                'later': instalment.tranche.year > convention.year,
                 'delay': instalment.delay or None,
                 'date': (
                     long_date(instalment.date) if instalment.date else None),
@@ -748,6 +887,17 @@ class _ConventionReport(CompanyReport):
                 **_amount(instalment.amount),
                 } for instalment in convention.instalments
             if instalment.state != 'cancelled']
+
+    @classmethod
+    def _get_event(cls, instalment, codes):
+        "Return what triggers the instalment after the notification, if so."
+        if instalment.trigger not in EVENTS:
+            return None
+        code = codes.get(instalment.trigger_condition)
+        text = instalment.get_trigger_text(awaited=code)
+        if instalment.convention.form == 'letter':
+            return text
+        return text[:1].upper() + text[1:]
 
     @classmethod
     def _get_objectives(cls, convention):
@@ -852,6 +1002,14 @@ class _ConventionReport(CompanyReport):
         return delays
 
 
+def _qr_code(reference):
+    "Return the image of the code, with its type and size."
+    if not reference:
+        return None
+    image = generate_png(reference, box_size=8, border=2).getvalue()
+    return image, 'image/png', '1.7cm', '1.7cm'
+
+
 def _identity(party):
     address = party.address_get()
     lines = _address_lines(address) or [MISSING]
@@ -931,3 +1089,31 @@ class ConventionReport(_ConventionReport):
 class LetterReport(_ConventionReport):
     __name__ = 'grant.convention.letter'
     _actions = {'odt': 'report_letter_odt', 'pdf': 'report_letter'}
+
+
+class LapseReport(_ConventionReport):
+    __name__ = 'grant.convention.lapse'
+    _kind = 'lapse'
+    _actions = {'odt': 'report_lapse_odt', 'pdf': 'report_lapse'}
+
+    @classmethod
+    def _get_document(cls, convention):
+        letters = [d for d in convention.documents if d.kind == 'lapse']
+        return letters[0] if letters else None
+
+    @classmethod
+    def get_context(cls, records, header, data):
+        context = super().get_context(records, header, data)
+        convention = Pool().get('grant.convention')(records[0].id)
+        delay = Pool().get('grant.parameter').get(
+            'SIGNATURE_DELAY', convention.issued_on)
+        context.update(
+            reason=_paragraphs(convention.ending_reason),
+            issued_on=_date(convention.issued_on),
+            reminded_on=_date(convention.signature_reminded_on),
+            signature_delay=in_words(delay))
+        return context
+
+
+def _date(value):
+    return long_date(value) if value else None

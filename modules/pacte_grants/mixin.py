@@ -10,12 +10,15 @@
 * ``claim``: one holder at a time for ceilings and one-time acts, on every
   database.
 """
+import datetime as dt
+from collections import defaultdict
 from functools import wraps
+from inspect import ismethod
 
 from sql.conditionals import Coalesce
 
 from trytond.i18n import gettext
-from trytond.model import Workflow, fields
+from trytond.model import ModelView, Workflow, fields
 from trytond.model.exceptions import AccessError
 from trytond.model.modelstorage import EvalEnvironment
 from trytond.pool import Pool
@@ -23,13 +26,15 @@ from trytond.pyson import PYSONDecoder, PYSONEncoder
 from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import Transaction, without_check_access
 
-from .exceptions import DutyError, FrozenError, TransitionError
+from .exceptions import (
+    CompletenessError, DutyError, FrozenError, TransitionError)
+from .search import get_values
 from .sums import SLICE
 
 __all__ = [
     'ClaimMixin', 'FreezeMixin', 'FrozenByMixin', 'GuardMixin',
-    'TurnMixin', 'WorkflowMixin', 'acting_user', 'comes_from_outside', 'thaw',
-    'transition']
+    'ReopenMixin', 'TurnMixin', 'WorkflowMixin', 'acting_user',
+    'comes_from_outside', 'is_thawed', 'now', 'thaw', 'transition']
 
 _encoder = PYSONEncoder()
 _THAW = '_pacte_grants_thaw'
@@ -60,7 +65,7 @@ def thaw():
     return Transaction().set_context(**{_THAW: True})
 
 
-def _is_thawed():
+def is_thawed():
     return bool(Transaction().context.get(_THAW))
 
 
@@ -76,6 +81,11 @@ def acting_user(act):
     if not user:
         raise DutyError(gettext('pacte_grants.msg_duty_nobody', act=act))
     return User(user)
+
+
+def now():
+    "Return the time, to the second, at which somebody acts."
+    return dt.datetime.now().replace(microsecond=0)
 
 
 class ClaimMixin:
@@ -222,7 +232,7 @@ class FreezeMixin(GuardMixin):
     def check_modification(cls, mode, records, values=None, external=False):
         super().check_modification(
             mode, records, values=values, external=external)
-        if mode != 'write' or not values or _is_thawed():
+        if mode != 'write' or not values or is_thawed():
             return
         for record in records:
             allowed = cls._frozen.get(record.freezing_state)
@@ -277,14 +287,25 @@ class FrozenByMixin(GuardMixin):
             if parent is None:
                 return None
             parent = getattr(parent, name)
+            if isinstance(parent, FrozenByMixin):
+                # What freezes the one above freezes what belongs to it.
+                return parent._freezing_parent
         return parent
+
+    @property
+    def is_open(self):
+        "Whether what freezes the record still lets it change."
+        parent = self._freezing_parent
+        return not parent or parent.freezing_state in self._parent_states
 
     @classmethod
     def check_modification(cls, mode, records, values=None, external=False):
         super().check_modification(
             mode, records, values=values, external=external)
-        if _is_thawed():
+        if is_thawed():
             return
+        if external:
+            records = cls._claim_parents(records)
         first = cls._frozen_by.split('.')[0]
         if mode == 'write':
             names = {
@@ -306,6 +327,20 @@ class FrozenByMixin(GuardMixin):
                     continue
                 moved = first in changed
             cls.check_parent([record], moved=moved)
+
+    @classmethod
+    def _claim_parents(cls, records):
+        """Take what freezes the records while it is open, so that nobody
+        agrees on it at the same moment; return them read anew."""
+        parents = defaultdict(set)
+        for record in records:
+            parent = record._freezing_parent
+            if (parent and isinstance(parent, ClaimMixin)
+                    and parent.freezing_state in cls._parent_states):
+                parents[parent.__class__].add(parent)
+        for Parent, taken in parents.items():
+            Parent.claim(list(taken))
+        return cls.browse([r.id for r in records])
 
     @classmethod
     def check_parent(cls, records, moved=False):
@@ -356,7 +391,9 @@ class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
         super().__post_setup__()
         for name in cls._buttons:
             button = getattr(cls, name)
-            if not getattr(button, 'checks_state', False):
+            # Not those of other modules that are also called on one record
+            if (ismethod(button)
+                    and not getattr(button, 'checks_state', False)):
                 setattr(cls, name, classmethod(_check_state(button)))
 
     @classmethod
@@ -434,8 +471,7 @@ class TurnMixin:
     def _search_turn(cls, index, clause):
         """Return the domain for a clause on the step (index 0) or on whose
         turn it is (index 1)."""
-        _, operator, value = clause
-        values = value if isinstance(value, (list, tuple)) else [value]
+        values, negative = get_values(clause)
         domains = [
             cls._step_domain(row[2]) for row in cls._steps]
         wanted = ['OR'] + [
@@ -445,7 +481,7 @@ class TurnMixin:
             wanted.append(cls._negate(['OR', *domains]))
         if len(wanted) == 1:
             wanted.append(('id', '=', None))
-        if operator in {'!=', 'not in'}:
+        if negative:
             return cls._negate(wanted)
         return wanted
 
@@ -500,3 +536,122 @@ def transition(state):
         wrapper.leads_to = state
         return wrapper
     return decorator
+
+
+class AppendOnlyMixin:
+    "Records that the module alone adds and nobody changes or deletes."
+    __slots__ = ()
+
+    @classmethod
+    def check_modification(cls, mode, records, values=None, external=False):
+        super().check_modification(
+            mode, records, values=values, external=external)
+        if external or mode in {'write', 'delete'}:
+            raise AccessError(gettext(
+                    'pacte_grants.msg_append_only', **cls.__names__()))
+
+
+class DatedMixin:
+    """Values that are valid between ``valid_from`` and ``valid_to``: a new
+    one is added, the old one is only ended."""
+    __slots__ = ()
+
+    @classmethod
+    def check_modification(cls, mode, records, values=None, external=False):
+        super().check_modification(
+            mode, records, values=values, external=external)
+        if external and (
+                mode == 'delete'
+                or mode == 'write' and values.keys() - {'valid_to'}):
+            for record in records:
+                raise AccessError(gettext(
+                        'pacte_grants.msg_parameter_added_not_edited',
+                        **cls.__names__(record=record)))
+
+
+class OfConventionMixin:
+    "What a record with a ``convention`` shows of it, and finds by it."
+    __slots__ = ()
+
+    @fields.depends('convention', '_parent_convention.company')
+    def on_change_with_company(self, name=None):
+        return self.convention.company if self.convention else None
+
+    @fields.depends('convention', '_parent_convention.company')
+    def on_change_with_currency(self, name=None):
+        if self.convention and self.convention.company:
+            return self.convention.company.currency
+
+    @fields.depends('convention', '_parent_convention.party')
+    def on_change_with_party(self, name=None):
+        return self.convention.party if self.convention else None
+
+    @fields.depends('convention', '_parent_convention.officer')
+    def on_change_with_officer(self, name=None):
+        return self.convention.officer if self.convention else None
+
+    @classmethod
+    def search_convention_field(cls, name, clause):
+        return [('convention.' + clause[0], *clause[1:])]
+
+
+class ReopenMixin:
+    """Go back after a mistake with one button, ``reopen``; the journal keeps
+    the trace.
+
+    ``_reopened`` says where it leads from each state that may be left again,
+    ``_reasoned`` which of these steps ask for a reason, in the field
+    ``reopen_reason``.
+    """
+    __slots__ = ()
+    _reopened = {}
+    _reasoned = frozenset()
+
+    @classmethod
+    @ModelView.button
+    def reopen(cls, records):
+        by_state = defaultdict(list)
+        for record in records:
+            by_state[record.state].append(record)
+        for state, sub in by_state.items():
+            target = cls._reopened.get(state)
+            cls.check_transition(sub, target)
+            cls._reopen_to(target, sub)
+
+    @classmethod
+    def _reopen_to(cls, target, records):
+        """Bring the records back to the state ``target``.
+
+        Raise ``CompletenessError`` where a reason is missing.
+        """
+        reasoned = target in cls._reasoned
+        if reasoned:
+            records = cls.claim(records)
+            cls.check_reopen_reason(records)
+        Pool().get('grant.event').add([{
+                    'record': r,
+                    'name': 'reopen' if reasoned else 'state',
+                    'before': r._reopened_from,
+                    'after': cls._state_label(target),
+                    'reason': r.reopen_reason if reasoned else None,
+                    } for r in records])
+
+        @transition(target)
+        def reopen(cls, records):
+            pass
+        reopen(cls, records)
+        if reasoned:
+            cls.write(records, {'reopen_reason': None})
+
+    @property
+    def _reopened_from(self):
+        "What the journal keeps of what is left."
+        return self.state_label
+
+    @classmethod
+    def check_reopen_reason(cls, records):
+        for record in records:
+            if not (record.reopen_reason or '').strip():
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_reopen_reason',
+                        record=record.rec_name))

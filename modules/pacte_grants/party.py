@@ -2,7 +2,6 @@
 # this repository contains the full copyright notices and license terms.
 """Partners: who they are, what they have given us once and for all, and the
 bank accounts to which they may be paid."""
-import datetime as dt
 import hashlib
 import re
 from collections import defaultdict, namedtuple
@@ -23,7 +22,8 @@ from trytond.transaction import Transaction
 from . import identifier as numbers
 from .exceptions import (
     CompletenessError, DutyError, FrozenError, IdentifierError, PeriodError)
-from .mixin import ClaimMixin, GuardMixin, acting_user
+from .mixin import ClaimMixin, GuardMixin, acting_user, now
+from .search import positive, search_flag
 from .sums import SLICE
 
 if config.getboolean('attachment', 'filestore', default=True):
@@ -43,6 +43,7 @@ PARTNER_KINDS = [
     ('individual', "Individual"),
     ('other', "Other"),
     ]
+PUBLIC_KINDS = ['commune', 'epci', 'college', 'local_public']
 IDENTIFIER_TYPES = [
     ('fr_rna', "French National Register of Associations Number"),
     ('fr_uai', "French School Identification Number"),
@@ -70,15 +71,6 @@ def sees_bank_numbers():
     ModelData = pool.get('ir.model.data')
     return ModelData.get_id(
         'pacte_grants', 'group_finance') in User.get_groups()
-
-
-def _positive(operator):
-    "Return the operator without its negation, and whether it had one."
-    if operator.startswith('!'):
-        return operator[1:], True
-    elif operator.startswith('not '):
-        return operator[4:], True
-    return operator, False
 
 
 class Configuration(metaclass=PoolMeta):
@@ -247,7 +239,7 @@ class Party(ClaimMixin, metaclass=PoolMeta):
                 ('type', '=', type_), ('code_compact', operator, operand)]
 
         _, operator, operand, *_ = clause
-        operator, negative = _positive(operator)
+        operator, negative = positive(operator)
         where = 'not where' if negative else 'where'
         if isinstance(operand, (list, tuple)):
             domains = [
@@ -298,18 +290,10 @@ class Party(ClaimMixin, metaclass=PoolMeta):
     @classmethod
     def search_bank_account_verified(cls, name, clause):
         Link = Pool().get('bank.account-party.party')
-        _, operator, operand, *_ = clause
         verified = Link.verified_query()
         query = verified.select(verified.owner)
-        values = operand if isinstance(operand, (list, tuple)) else [operand]
-        values = {bool(v) for v in values}
-        if _positive(operator)[1]:
-            values = {True, False} - values
-        if values == {True}:
-            return [('id', 'in', query)]
-        elif values == {False}:
-            return [('id', 'not in', query)]
-        return [] if values else [('id', '=', -1)]
+        return search_flag(
+            clause, [('id', 'in', query)], [('id', 'not in', query)])
 
     @classmethod
     def validate_fields(cls, parties, field_names):
@@ -584,17 +568,9 @@ class PartnerPiece(ModelSQL, ModelView):
     @classmethod
     def search_expired(cls, name, clause):
         today = Pool().get('ir.date').today()
-        _, operator, operand, *_ = clause
-        values = operand if isinstance(operand, (list, tuple)) else [operand]
-        values = {bool(v) for v in values}
-        if _positive(operator)[1]:
-            values = {True, False} - values
-        if values == {True}:
-            return [('valid_until', '<', today)]
-        elif values == {False}:
-            return ['OR',
-                ('valid_until', '=', None), ('valid_until', '>=', today)]
-        return [] if values else [('id', '=', -1)]
+        return search_flag(
+            clause, [('valid_until', '<', today)],
+            ['OR', ('valid_until', '=', None), ('valid_until', '>=', today)])
 
     def get_rec_name(self, name):
         label = self.description or self.kind_string
@@ -602,7 +578,7 @@ class PartnerPiece(ModelSQL, ModelView):
 
     @classmethod
     def search_rec_name(cls, name, clause):
-        bool_op = 'AND' if _positive(clause[1])[1] else 'OR'
+        bool_op = 'AND' if positive(clause[1])[1] else 'OR'
         return [bool_op,
             ('description', *clause[1:]),
             ('party.rec_name', *clause[1:]),
@@ -669,7 +645,7 @@ class AccountNumber(GuardMixin, metaclass=PoolMeta):
     def search_rec_name(cls, name, clause):
         if sees_bank_numbers() or not Transaction().user:
             return [('number', *clause[1:])]
-        return [] if _positive(clause[1])[1] else [('id', '=', -1)]
+        return [] if positive(clause[1])[1] else [('id', '=', -1)]
 
     @classmethod
     def preprocess_values(cls, mode, values):
@@ -677,7 +653,7 @@ class AccountNumber(GuardMixin, metaclass=PoolMeta):
         if mode == 'create' or values.keys() & {
                 'number', 'type', 'active', 'account'}:
             values['changed_by'] = Transaction().user or None
-            values['changed_on'] = dt.datetime.now().replace(microsecond=0)
+            values['changed_on'] = now()
         if 'number' in values:
             values['digest'] = fingerprint(values['number'])
         return values
@@ -867,25 +843,17 @@ class AccountParty(GuardMixin, ModelView, metaclass=PoolMeta):
 
     @classmethod
     def search_verified(cls, name, clause):
-        _, operator, operand, *_ = clause
         verified = cls.verified_query()
         query = verified.select(verified.link)
-        values = operand if isinstance(operand, (list, tuple)) else [operand]
-        values = {bool(v) for v in values}
-        if _positive(operator)[1]:
-            values = {True, False} - values
-        if values == {True}:
-            return [('id', 'in', query)]
-        elif values == {False}:
-            return [('id', 'not in', query)]
-        return [] if values else [('id', '=', -1)]
+        return search_flag(
+            clause, [('id', 'in', query)], [('id', 'not in', query)])
 
     def get_rec_name(self, name):
         return '%s, %s' % (self.owner.rec_name, self.masked_number)
 
     @classmethod
     def search_rec_name(cls, name, clause):
-        bool_op = 'AND' if _positive(clause[1])[1] else 'OR'
+        bool_op = 'AND' if positive(clause[1])[1] else 'OR'
         return [bool_op,
             ('owner.rec_name', *clause[1:]),
             ('account.rec_name', *clause[1:]),
@@ -902,7 +870,7 @@ class AccountParty(GuardMixin, ModelView, metaclass=PoolMeta):
         if mode == 'create' or values.keys() & {'account', 'owner'}:
             values.update(cls._unverified())
             values['entered_by'] = Transaction().user or None
-            values['entered_on'] = dt.datetime.now().replace(microsecond=0)
+            values['entered_on'] = now()
         return values
 
     @classmethod
@@ -988,10 +956,10 @@ class AccountParty(GuardMixin, ModelView, metaclass=PoolMeta):
                 raise DutyError(gettext(
                         'pacte_grants.msg_bank_account_verifier',
                         account=link.rec_name, user=user.rec_name))
-        now = dt.datetime.now().replace(microsecond=0)
+        time = now()
         for link in links:
             link.verified_by = user
-            link.verified_on = now
+            link.verified_on = time
             link.fingerprint = fingerprint(ibans[link.id].number)
         cls.save(links)
 

@@ -19,6 +19,7 @@ from trytond.tools import file_open, grouped_slice
 from trytond.transaction import (
     Transaction, inactive_records, without_check_access)
 
+from .mixin import now
 from .territory import normalize
 
 _DOMAINS = {
@@ -361,5 +362,5 @@ class Reference(ModelSQL, ModelView):
                 _, loader = cls.loaders()[reference.kind]
                 loader()
                 reference.checksum = reference.file_checksum()
-                reference.loaded_on = dt.datetime.now().replace(microsecond=0)
+                reference.loaded_on = now()
         cls.save(references)

@@ -42,6 +42,10 @@ INSTALMENT_KINDS = [
 TRIGGERS = [
     ('notification', "Notification"),
     ('date', "Date"),
+    ('condition', "Undertaking Met"),
+    ('indicator', "Indicator Reached"),
+    ('report', "Financial Report Accepted"),
+    ('cost', "Share of Eligible Cost Justified"),
     ]
 PIECE_KINDS = [
     ('statutes', "Statutes"),
@@ -329,6 +333,7 @@ class SchemeInstalment(sequence_ordered(), ModelSQL, ModelView):
         'grant.scheme', "Scheme", required=True, ondelete='CASCADE')
     kind = fields.Selection(
         INSTALMENT_KINDS, "Kind", required=True, sort=False)
+    kind_string = kind.translated('kind')
     share = fields.Numeric(
         "Share", digits=(1, 4), required=True,
         domain=[('share', '>', 0), ('share', '<=', 1)])
@@ -336,13 +341,16 @@ class SchemeInstalment(sequence_ordered(), ModelSQL, ModelView):
         TRIGGERS, "Trigger", required=True, sort=False)
     delay = fields.Integer(
         "Delay", required=True,
-        help="Days after the notification or after 1 January of the year "
-        "of the tranche.")
+        help="Days after what triggers it, or after 1 January of the year of "
+        "the tranche.")
 
     @classmethod
     def __setup__(cls):
         super().__setup__()
         cls.__access__.add('scheme')
+
+    def get_rec_name(self, name):
+        return f'{self.scheme.rec_name} – {self.kind_string}'
 
     @classmethod
     def default_trigger(cls):

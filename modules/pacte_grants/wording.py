@@ -85,6 +85,18 @@ def euros_in_words(amount):
     return ' et '.join(parts)
 
 
+def enumerate_in_words(items):
+    """Return the items as one writes them in a sentence.
+
+    >>> enumerate_in_words(['2026'])
+    '2026'
+    >>> enumerate_in_words(['2026', '2027', '2028'])
+    '2026, 2027 et 2028'
+    """
+    *first, last = list(items) or ['']
+    return ' et '.join(filter(None, [', '.join(first), last]))
+
+
 def long_date(date):
     """Return the date with its month in words.
 
