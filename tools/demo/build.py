@@ -10,16 +10,22 @@ from types import SimpleNamespace
 
 from trytond.pool import Pool
 
+from .amendments import Amendments
 from .calls import LATE, create_calls
 from .clock import Clock
 from .dates import Calendar
 from .dossiers import DOSSIERS
+from .ecos import set_modes
 from .envelopes import create_envelopes
+from .holds import tell_holds
+from .imputations import create_imputations
 from .lives import Life, received_on
 from .partners import create_partners
 from .schemes import create_schemes
 from .sessions import Agenda
 from .story import Story
+from .tariffs import create_clauses, tell_seasons
+from .undertakings import Undertakings, name_library
 from .users import create_members, create_office
 
 
@@ -44,6 +50,10 @@ def build(today, progress=lambda label: None):
         progress("Département, services et utilisateurs")
         dossiers = [(d, received_on(d, calendar)) for d in DOSSIERS]
         world.schemes = create_schemes(office)
+        set_modes(office, world.schemes)
+        create_clauses(office, world.schemes)
+        name_library(office)
+        create_imputations(office, world.schemes)
         world.envelopes = create_envelopes(office, calendar, DOSSIERS)
         world.calls = create_calls(
             office, calendar,
@@ -64,6 +74,9 @@ def build(today, progress=lambda label: None):
         world.agenda = Agenda(office, calendar, DOSSIERS, members)
         story = Story(office, clock)
         world.agenda.tell(story)
+        tell_seasons(story, world)
+        Undertakings(world).add(story)
+        Amendments(world).add(story)
         for dossier, date in dossiers:
             if date is None:
                 date = max(
@@ -72,5 +85,6 @@ def build(today, progress=lambda label: None):
                     ) + dt.timedelta(days=LATE)
             story.add(date, Life(dossier, world, date).live())
         story.run()
+        tell_holds(world)
         progress("Dossiers, séances, conventions et versements")
     return world

@@ -8,13 +8,13 @@ of work instead of that of the build.
 """
 import datetime as dt
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from sql import Literal
 
 from trytond.model import modelsql
-from trytond.modules.pacte_grants import (
-    document, negotiation, party, payment)
+from trytond.modules.pacte_grants import mixin
 from trytond.pool import Pool
 
 
@@ -47,19 +47,12 @@ class Clock:
             def now(cls, tz=None):
                 return clock.now()
 
-        class Module:
-            "``datetime`` with the time of the clock."
-            datetime = Time
-
-            def __getattr__(self, name):
-                return getattr(dt, name)
-
         with ExitStack() as stack:
             stack.enter_context(patch.object(
                     Pool().get('ir.date'), 'today',
                     staticmethod(lambda timezone=None: clock.day)))
-            for module in [document, negotiation, party, payment]:
-                stack.enter_context(patch.object(module, 'dt', Module()))
+            stack.enter_context(patch.object(
+                    mixin, 'dt', SimpleNamespace(datetime=Time)))
             stack.enter_context(patch.object(
                     modelsql, 'CurrentTimestamp',
                     lambda: Literal(clock.now())))

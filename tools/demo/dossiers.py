@@ -58,6 +58,8 @@ class Dossier:
     recalled: bool = False
     # What was measured at the end, as a share of the way to the target
     measured: float = None
+    # What was spent of the budget, where it is less
+    spent: float = None
     days: int = 100
 
 
@@ -126,6 +128,7 @@ DOSSIERS = [
         "Stages massés et créneaux hebdomadaires encadrés pour les élèves "
         "de sixième de neuf collèges.",
         44000, 26000, 'closing', 25000, ('S2',), pay=('paid', 'paid'),
+        spent=0.8,
         measured=1.0, days=180),
     Dossier('PARR', 'ines', "Préparation de la saison internationale",
         "Stages, déplacements et matériel d’une athlète du demi-fond "

@@ -8,10 +8,16 @@ from decimal import Decimal
 from trytond.modules.pacte_grants.wording import long_date
 from trytond.pool import Pool
 
+from . import ecos, evaluations, reports
+from .amendments import MULTI_YEAR, add_years
+from . import procedures
 from .budgets import budget_lines
 from .dossiers import STEPS
-from .objectives import OBJECTIVES
+from .objectives import (
+    OBJECTIVES, add_from_library, indicator_values, measures)
+from .returns import answer
 from .schemes import SCHEMES
+from .signatures import choose_clauses, seal_signed_copy
 
 OFFICERS = {
     'culture': 'claire', 'youth': 'claire', 'sport': 'julien',
@@ -107,6 +113,7 @@ class Life:
         yield self.after(self.received, 1)
         yield self.press(self.application, 'submit')
         self.receive_some_pieces()
+        ecos.declare(self)
         yield from self.review()
         if not self.reaches('open'):
             return
@@ -217,6 +224,7 @@ class Life:
         if dossier.motive:
             values['proposal_motive'] = dossier.motive
         self.write(application, **values)
+        yield from ecos.hold(self)
         yield self.press(application, 'review')
 
     def withdraw(self):
@@ -268,6 +276,7 @@ class Life:
     def negotiate(self):
         "Write the objectives and who signs with which power."
         factor = Decimal(self.random.randrange(85, 111)) / 100
+        years = self.convention.objective_years
         values = {
             'objectives': [('create', [{
                             'sequence': rank,
@@ -275,7 +284,8 @@ class Life:
                             'description': description,
                             'weight': Decimal(weight),
                             'indicators': [('create', [
-                                        self._indicator(factor, *indicator)
+                                        indicator_values(
+                                            factor, years, *indicator)
                                         for indicator in indicators])],
                             } for rank, (
                                 title, description, weight, indicators)
@@ -285,41 +295,37 @@ class Life:
             }
         power = POWERS.get(self.convention.party.partner_kind)
         if power:
-            values['signatory_power'] = power.format(date=long_date(
-                    self.calendar.office_day(self.received - days(12))))
+            date = self.calendar.office_day(self.received - days(12))
+            values['signatory_power'] = power.format(date=long_date(date))
+            values['signatory_power_date'] = date
         if self.dossier.kind:
             values['kind'] = self.dossier.kind
         self.write(self.convention, **values)
+        if self.dossier.party == MULTI_YEAR:
+            add_years(self)
+        ecos.negotiate(self)
+        add_from_library(
+            self.office, self.officer, self.convention, self.dossier.scheme)
+        choose_clauses(
+            self.office, self.officer, self.convention, self.dossier.scheme)
 
     def counter_propose(self, objective):
         "The partner finds the first target too high for a first year."
         indicator = self.read(objective).indicators[0]
-        target = ((indicator.baseline + indicator.target) / 2).quantize(
-            Decimal(1))
+        first = indicator.targets[0] if indicator.targets else indicator
+        target = first.target if first == indicator else first.value
+        target = ((indicator.baseline + target) / 2).quantize(Decimal(1))
+        if first == indicator:
+            values = {'target': target}
+        else:
+            values = {
+                'targets': [('write', [first.id], {'value': target})]}
         self.write(
             objective, side='partner',
             description=(
                 f"{objective.description} La première année installe "
                 "l'action ; la cible est revue ensemble ensuite."),
-            indicators=[('write', [indicator.id], {'target': target})])
-
-    @staticmethod
-    def _indicator(factor, name, unit, direction, baseline, target,
-            tolerance, source):
-        def scale(value):
-            value = Decimal(value)
-            if direction == 'rise' and value > 20:
-                return (value * factor).quantize(Decimal(1))
-            return value
-        return {
-            'name': name,
-            'unit': unit,
-            'direction': direction,
-            'baseline': scale(baseline),
-            'target': scale(target),
-            'tolerance': Decimal(tolerance),
-            'source': source,
-            }
+            indicators=[('write', [indicator.id], values)])
 
     # The assembly
 
@@ -373,9 +379,10 @@ class Life:
             yield self.press(convention, 'recall')
             yield self.press(convention, 'issue')
         if dossier.until == 'lapsed':
-            yield self.after(date, 75)
-            self.write(convention, ending_reason=dossier.reason)
-            yield self.press(convention, 'lapse', login='marc')
+            if convention.form == 'convention':
+                yield self.after(date, 45)
+                yield self.press(convention, 'remind_signature')
+            yield from procedures.lapse(self, date)
         if dossier.until == 'convention_renounced':
             yield self.after(date, 25)
             self.write(convention, ending_reason=dossier.reason)
@@ -386,6 +393,7 @@ class Life:
             date = self.after(date, 3 + 7 * self.random.randrange(2))
             yield date
             yield self.press(convention, 'sign_partner')
+            seal_signed_copy(self.office, self.officer, convention)
             if not self.reaches('sign_department'):
                 return
             date = self.after(date, 5)
@@ -427,16 +435,20 @@ class Life:
         if dossier.measured:
             yield self.after(end, 15)
             self.measure()
+            yield from ecos.follow(self)
         if dossier.until == 'terminated':
-            yield self.after(end, -60)
-            self.write(convention, ending_reason=dossier.reason)
-            yield self.press(convention, 'terminate', login='marc')
+            yield from procedures.terminate(self, end)
         if self.reaches('closing'):
+            yield self.after(end, 25)
+            for report in reports.find(self):
+                yield from reports.send(self, report)
             yield self.after(end, 30)
             yield self.press(convention, 'start_closing')
         if self.reaches('closed'):
             yield self.after(end, 40)
             yield self.press(convention, 'close', login='marc')
+        yield from evaluations.go_on(self, end)
+        yield from procedures.go_on(self, end)
 
     def pay(self, instalment, target):
         if target == 'cancelled':
@@ -449,6 +461,8 @@ class Life:
             yield from self.bring(
                 condition, self.dossier.conditions.get(
                     condition.kind, 'met'))
+        if instalment.kind == 'balance':
+            yield from reports.settle(self, instalment)
         yield self.press(instalment, 'certify')
         if target == 'certified':
             return
@@ -475,16 +489,17 @@ class Life:
             self.world.clock.day + days(5), WEDNESDAY)
         if target != 'rejected':
             self.world.orders += 1
-            self.write(
-                instalment, login='paul',
-                order_number=str(20000 + 37 * self.world.orders))
-            yield self.press(instalment, 'succeed', login='paul')
+            answer(
+                self.world, instalment, 'paid',
+                order_number=str(20000 + 37 * self.world.orders),
+                bordereau=str(100 + self.world.orders // 5),
+                ordered_on=self.world.clock.day,
+                paid_on=self.world.clock.day)
         if target in {'rejected', 'returned'}:
             yield self.after(self.world.clock.day, 6)
-            self.write(
-                instalment, login='paul',
-                return_reason=self.dossier.pay_reason)
-            yield self.press(instalment, 'reject', login='paul')
+            answer(
+                self.world, instalment, 'rejected',
+                reason=self.dossier.pay_reason)
 
     def finish_conditions(self):
         "Bring the undertakings to where the story leaves them."
@@ -514,12 +529,13 @@ class Life:
         share = Decimal(str(self.dossier.measured))
         for objective in self.read(self.convention).objectives:
             for indicator in objective.indicators:
-                value = indicator.baseline + share * (
-                    indicator.target - indicator.baseline)
-                digits = Decimal(1) if indicator.target > 5 else Decimal('.1')
-                self.office.create(self.officer, 'grant.measure', {
-                        'indicator': indicator.id,
-                        'date': self.world.clock.day,
-                        'value': value.quantize(digits),
-                        'comment': indicator.source,
-                        })
+                self.measure_indicator(indicator, share)
+
+    def measure_indicator(self, indicator, share):
+        measure = None
+        for values in measures(
+                indicator, share, self.world.clock.day, self.dossier.party):
+            if 'replace_reason' in values:
+                values['replaces'] = measure.id
+            measure = self.office.create(
+                self.officer, 'grant.measure', values)

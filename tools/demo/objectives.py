@@ -1,6 +1,10 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "The objectives that the Département and its partners define together."
+import datetime as dt
+from decimal import Decimal
+
+from trytond.pool import Pool
 
 # scheme: [(title, description, weight, [indicator])], an indicator being
 # (name, unit, direction, baseline, target, tolerance, source)
@@ -56,13 +60,6 @@ OBJECTIVES = {
                 ]),
         ],
     'SDEPA': [
-        ("Accueillir davantage d’élèves de toutes origines",
-            "Lever l’obstacle du tarif et de la distance.", 2, [
-                ("Élèves inscrits", "élèves", 'rise', 210, 240, 5,
-                    "Fichier des inscriptions"),
-                ("Élèves relevant des deux premières tranches de quotient",
-                    "%", 'rise', 22, 30, 2, "Régie de recettes"),
-                ]),
         ("Faire jouer les élèves ensemble et hors les murs", None, 1, [
                 ("Concerts et restitutions dans le territoire", "dates",
                     'rise', 9, 14, 1, "Calendrier de l’école"),
@@ -97,10 +94,6 @@ OBJECTIVES = {
                 ("Jeunes de 11 à 18 ans licenciés", "personnes", 'rise', 140,
                     165, 5, "Fédération"),
                 ]),
-        ("Mener des actions citoyennes avec les collèges", None, 1, [
-                ("Collégiens touchés", "élèves", 'rise', 150, 300, 20,
-                    "Attestations des collèges"),
-                ]),
         ],
     'PARR': [
         ("Porter les valeurs du sport auprès des collégiens", None, 1, [
@@ -130,14 +123,7 @@ OBJECTIVES = {
                     "élèves", 'rise', 40, 120, 10, "Organisateur"),
                 ]),
         ],
-    'NAGE': [
-        ("Apprendre à nager à tous les élèves de sixième", None, 1, [
-                ("Élèves obtenant l’attestation du savoir-nager", "%",
-                    'rise', 68, 85, 2, "Établissements"),
-                ("Élèves non nageurs pris en charge", "élèves", 'rise', 140,
-                    220, 10, "Planning des bassins"),
-                ]),
-        ],
+    'NAGE': [],
     'EPOP': [
         ("Accompagner les projets et l’engagement des jeunes",
             "Donner aux jeunes un lieu, un encadrement et le droit "
@@ -147,10 +133,6 @@ OBJECTIVES = {
                 ("Jeunes membres des instances", "personnes", 'rise', 3, 8,
                     0, "Procès-verbal d’assemblée générale"),
                 ]),
-        ("Former les bénévoles", None, 1, [
-                ("Bénévoles formés", "personnes", 'rise', 25, 45, 3,
-                    "Feuilles d’émargement"),
-                ]),
         ],
     'DEFAULT': [
         ("Réaliser le projet avec et pour les habitants", None, 1, [
@@ -159,3 +141,191 @@ OBJECTIVES = {
                 ]),
         ],
     }
+# scheme: [(title in the library, {indicator: (baseline, target)})]
+FROM_LIBRARY = {
+    'FEST': [
+        ("Élargir les publics de la culture", {
+                "Spectateurs satisfaits": (None, 80),
+                }),
+        ],
+    'SDEPA': [
+        ("Ouvrir les enseignements artistiques à toutes et tous", {
+                "Élèves inscrits": (210, 240),
+                "Élèves des deux premières tranches de quotient": (22, 30),
+                "Part des cours collectifs": (38, 45),
+                }),
+        ],
+    'CLUB': [
+        ("Mettre les valeurs du sport au service du lien social", {
+                "Collégiens touchés": (150, 300),
+                }),
+        ],
+    'NAGE': [
+        ("Apprendre à nager", {
+                "Élèves obtenant l’attestation du savoir nager": (68, 85),
+                "Élèves non nageurs pris en charge": (140, 220),
+                }),
+        ],
+    'EPOP': [
+        ("Reconnaître et former celles et ceux qui donnent de leur temps", {
+                "Bénévoles formés": (25, 45),
+                }),
+        ],
+    }
+# indicator: the share of the balance by which a miss reduces the grant
+REDUCTIONS = {
+    "Entrées": '0.1',
+    "Licenciées": '0.1',
+    "Projets de jeunes accompagnés": '0.15',
+    "Communes qui accueillent une action": '0.1',
+    }
+# Indicators that one watches without drawing anything from them
+WATCHED = {
+    "Consommation d’énergie",
+    "Festivaliers venus en covoiturage ou en transport collectif",
+    }
+# source: who measures, when
+TAKEN = {
+    "Billetterie et comptages": ('partner', "À la fin de l’édition"),
+    "Billetterie": ('partner', "À la fin de la saison"),
+    "Pesées du syndicat de collecte": (
+        'third_party', "Dans le mois qui suit l’édition"),
+    "Enquête à l’entrée": ('users', "Pendant l’édition"),
+    "Bilan de la saison": ('partner', "À la fin de la saison"),
+    "Établissements": ('third_party', "À la fin de l’année scolaire"),
+    "Établissement": ('third_party', "À la fin de l’année scolaire"),
+    "Fédération": ('third_party', "À la fin de la saison"),
+    "Attestations des collèges": (
+        'third_party', "À la fin de l’année scolaire"),
+    "Relevés des compteurs": ('department', "Chaque 31 décembre"),
+    }
+# The partners whose first measure is corrected
+CORRECTED = {'lucioles'}
+
+
+def indicator_values(factor, years, name, unit, direction, baseline, target,
+        tolerance, source):
+    """The values of an indicator.
+
+    ``factor``: how large the partner is beside the others; ``years``: those
+    of the convention, between which the way to the target is shared out.
+    """
+    def scale(value):
+        value = Decimal(value)
+        if direction == 'rise' and value > 20:
+            return (value * factor).quantize(Decimal(1))
+        return value
+
+    measured_by, measured_when = TAKEN.get(
+        source, ('partner', "Chaque 31 décembre"))
+    values = {
+        'name': name,
+        'unit': unit,
+        'direction': direction,
+        'baseline': scale(baseline),
+        'target': scale(target),
+        'tolerance': Decimal(tolerance),
+        'source': source,
+        'measured_by': measured_by,
+        'measured_when': measured_when,
+        }
+    way = values['target'] - values['baseline']
+    digits = Decimal(1) if abs(way) > len(years) else Decimal('0.1')
+    values['targets'] = [('create', [{
+                    'year': year,
+                    'value': (
+                        values['baseline'] + way * rank / len(years)
+                        ).quantize(digits),
+                    } for rank, year in enumerate(years[:-1], 1)])]
+    if name in REDUCTIONS:
+        values['result_clause'] = 'reduction'
+        values['result_share'] = Decimal(REDUCTIONS[name])
+    elif name in WATCHED:
+        values['result_clause'] = 'nothing'
+        values['result_threshold'] = None
+    return values
+
+
+def add_from_library(office, login, convention, scheme):
+    "Add to the convention what the users take from the library."
+    pool = Pool()
+    Objective = pool.get('grant.objective')
+    Library = pool.get('grant.library.objective')
+    with office.user(login):
+        chosen = []
+        for title, figures in FROM_LIBRARY.get(scheme, []):
+            entry, = Library.search([('title', '=', title)])
+            chosen.append((entry, [
+                        (indicator, {
+                                'baseline': (
+                                    None if baseline is None
+                                    else Decimal(baseline)),
+                                'target': Decimal(target),
+                                })
+                        for indicator in entry.indicators
+                        if indicator.name in figures
+                        for baseline, target in [figures[indicator.name]]]))
+        if chosen:
+            Objective.create_from_library(
+                convention.__class__(convention.id), chosen)
+
+
+def measures(indicator, share, day, party):
+    """Yield the values of the measures of the indicator.
+
+    ``share``: how much of the way was made in the end; ``day``: the date on
+    which it is measured; ``party``: the partner in the story.
+    """
+    for year in indicator.years[:-1]:
+        date = dt.date(year, 12, 31)
+        if date < day:
+            yield _measure(
+                indicator, share * Decimal('0.95'), date,
+                indicator.target_for(year), "Bilan intermédiaire")
+    last = _measure(
+        indicator, share, day, indicator.target, indicator.source)
+    if party in CORRECTED and 'value' in last and indicator.baseline:
+        yield last | {
+            'value': last['value'] * 10, 'comment': "Bilan du partenaire"}
+        last['replace_reason'] = "Un zéro de trop dans le bilan"
+    yield last
+
+
+def _measure(indicator, share, date, target, comment):
+    values = {
+        'indicator': indicator.id,
+        'date': date,
+        'comment': comment,
+        }
+    if indicator.kind != 'figure':
+        return values | {
+            'evidence_file': survey_file(
+                date, min(Decimal(1), share * target / 100)),
+            'evidence_filename': f'questionnaire-{date:%Y-%m-%d}.csv',
+            }
+    baseline = indicator.baseline or Decimal(0)
+    if indicator.direction == 'keep':
+        value = target
+    else:
+        value = baseline + share * (target - baseline)
+    digits = Decimal(1) if target > 5 else Decimal('.1')
+    return values | {'value': value.quantize(digits)}
+
+
+def survey_file(date, satisfied):
+    """A survey of 60 answers as a spreadsheet saves it, some of them blank.
+
+    ``satisfied``: the share of the notes that are 4 or 5.
+    """
+    lines = ["Date;Vous habitez;Note;Une remarque ?"]
+    places = ["Lens", "Béthune", "Liévin", "Arras", "Hénin-Beaumont"]
+    remarks = ["", "Merci !", "Un peu d’attente à l’entrée", "À refaire"]
+    count = 55
+    happy = round(count * satisfied)
+    for rank in range(count):
+        note = (5 if rank % 3 else 4) if rank < happy else 3 - rank % 2
+        lines.append(
+            f'{date:%d/%m/%Y};{places[rank % 5]};{note};{remarks[rank % 4]}')
+        if rank % 11 == 10:
+            lines.append(f'{date:%d/%m/%Y};{places[rank % 5]};;')
+    return ('\r\n'.join(lines) + '\r\n').encode('cp1252')

@@ -74,9 +74,10 @@ def create_office():
         journal, = pool.get('account.payment.journal').create([{
                     'name': JOURNAL, 'company': company.id,
                     'currency': company.currency.id,
-                    'process_method': 'manual'}])
+                    'process_method': 'pre_settlement'}])
         configuration = pool.get('grant.configuration')(1)
         configuration.payment_journal = journal
+        configuration.budget_code = '01'
         configuration.signatory_name, configuration.signatory_capacity = (
             SIGNATORY)
         configuration.public_accountant = ACCOUNTANT
