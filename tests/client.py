@@ -3,7 +3,10 @@
 "A user in front of the web client: what the journeys say of it."
 import re
 
-TIMEOUT = 20_000
+from playwright.sync_api import TimeoutError, expect
+
+TIMEOUT = 60_000
+ATTEMPTS = 10
 
 
 class Client:
@@ -21,6 +24,10 @@ class Client:
         page = self.page
         page.goto(self._url)
         page.fill('.login-dialog input[name="login"]', login)
+        # Before the list of databases has come, the button does nothing.
+        page.wait_for_function(
+            '''() => jQuery(".login-dialog [name=database]:visible").val()''')
+        self.settle()
         page.click('.login-dialog .btn-primary')
         page.fill('input[type="password"]', password)
         page.keyboard.press('Enter')
@@ -34,7 +41,8 @@ class Client:
     def settle(self):
         "Wait until the client has nothing under way."
         quiet = 0
-        while quiet < 3:
+        # The client waits up to 300 ms by itself before it asks for more.
+        while quiet < 6:
             self.page.wait_for_timeout(60)
             self.page.wait_for_function('() => !jQuery.active')
             quiet = quiet + 1 if self.page.evaluate(
@@ -101,11 +109,19 @@ class Client:
         "Type the value in the field of the form."
         fields = self.tab.locator(f'input[name="{name}"]:visible, '
             f'textarea[name="{name}"]:visible')
-        # A number shows another input once it has the focus.
-        fields.first.click()
         field = self.tab.locator(f'[name="{name}"]:focus')
-        field.fill(value)
-        field.press('Tab')
+        # A number shows another input once it has the focus, which it loses
+        # when the form is drawn again in between.
+        for attempt in range(ATTEMPTS):
+            fields.first.click()
+            try:
+                field.fill(value, timeout=TIMEOUT / ATTEMPTS)
+            except TimeoutError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                break
+        self.page.keyboard.press('Tab')
         self.settle()
 
     def pick(self, name, text):
@@ -133,6 +149,8 @@ class Client:
         self.tab.locator(f'button[name="{name}"]:visible').first.click()
         self.settle()
         self.clicks += 1
+        if (error := self.page.locator('.error-dialog.in')).count():
+            self.errors.append(error.first.inner_text())
         confirm = self.page.locator('.modal.in .btn-primary:visible')
         if confirm.count():
             confirm.first.click()
@@ -146,17 +164,29 @@ class Client:
         self.settle()
         return text
 
-    def value(self, name):
-        return self.tab.locator(
-            f'[name="{name}"]:visible').first.input_value()
+    def sees(self, name, value):
+        "Wait until the field of the form shows the value."
+        expect(self.tab.locator(f'[name="{name}"]:visible').first
+            ).to_have_value(value, timeout=TIMEOUT)
 
-    def state(self):
-        "Return the label of the state that the form shows."
+    def sees_state(self, label):
+        "Wait until the form shows the label of the state."
         select = self.tab.locator(
             ', '.join(
                 f'select[name="{n}"]:visible' for n in ['state', 'status'])
             ).first
-        return select.locator('option:checked').inner_text()
+        expect(select.locator('option:checked')).to_have_text(
+            label, timeout=TIMEOUT)
+
+    def sees_text(self, text):
+        "Wait until the tab in front shows the text."
+        expect(self.tab).to_contain_text(text, timeout=TIMEOUT)
+
+    def sees_rows(self, text, count):
+        "Wait until so many rows of the list in front have the text."
+        rows = self.tab.locator('.treeview tbody tr').filter(has_text=text)
+        expect(rows).to_have_count(count, timeout=TIMEOUT)
+        return rows
 
     def shot(self, path):
         self.page.screenshot(path=str(path))

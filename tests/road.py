@@ -6,11 +6,13 @@
 buttons as the users would, over the same checks as a request.
 """
 import datetime as dt
+import json
 from contextlib import contextmanager
 from decimal import Decimal
 
 from trytond.modules.company.tests import create_company
 from trytond.pool import Pool
+from trytond.protocols.jsonrpc import JSONEncoder
 from trytond.transaction import Transaction
 
 USERS = {
@@ -72,6 +74,7 @@ class Road:
                     ('code', '=', 'A03-01')])
             self.commune, = pool.get('grant.commune').search([
                     ('code', '=', '62041')])
+            self.create_imputation_rule()
             self.scheme = self.create_scheme()
             self.call, = pool.get('grant.call').create([{
                         'company': self.company.id,
@@ -165,7 +168,9 @@ class Road:
         Model = records[0].__class__
         with self.as_user(login):
             records = Model.browse([r.id for r in records])
-            getattr(Model, button)(records)
+            result = getattr(Model, button)(records)
+            # The client receives it.
+            json.dumps(result, cls=JSONEncoder)
         return [Model(r.id) for r in records]
 
     def write(self, login, record, **values):
@@ -176,6 +181,19 @@ class Road:
     def fresh(self, record):
         "Return the record read anew."
         return record.__class__(record.id)
+
+    def create_imputation_rule(self, **values):
+        "Create a rule: every payment is charged to the same accounts."
+        pool = Pool()
+        Nomenclature = pool.get('grant.nomenclature')
+        accounts = {}
+        for kind, code in [
+                ('chapter', '65'), ('nature', '65748'), ('function', '311')]:
+            accounts[kind] = Nomenclature.search([
+                    ('kind', '=', kind), ('code', '=', code)])[0].id
+        rule, = pool.get('grant.imputation.rule').create([
+                {'company': self.company.id} | accounts | values])
+        return rule
 
     def create_scheme(self, **values):
         Scheme = Pool().get('grant.scheme')
@@ -388,18 +406,34 @@ class Road:
         return self.fresh(deliberation)
 
     def sign_and_notify(self, convention):
+        if convention.party.partner_kind != 'association':
+            self.write(
+                'claire', convention, signatory_power="Délibération n° 1",
+                signatory_power_date=self.today)
         self.press('claire', convention, 'issue')
         self.press('claire', convention, 'sign_partner')
         self.press('marc', convention, 'sign_department')
         self.press('claire', convention, 'notify')
         return self.fresh(convention)
 
+    def vote_and_sign(self, number):
+        "Vote the application of the number; return its active convention."
+        application, = Pool().get('grant.application').search([
+                ('number', '=', number)])
+        deliberation = self.schedule(application)
+        self.hold()
+        self.vote(deliberation)
+        self.make_executory(deliberation)
+        return self.sign_and_notify(
+            self.fresh(self.fresh(application).convention))
+
     def number_commitments(self, convention):
         Commitment = Pool().get('grant.commitment')
         with self.as_user('paul'):
             Commitment.write(
                 [Commitment(d.commitment.id)
-                    for d in self.fresh(convention).decisions],
+                    for d in self.fresh(convention).decisions
+                    if d.commitment and d.commitment.state == 'committed'],
                 {'finance_number': 'E-4711'})
 
     def to_agreed(self, **values):
@@ -435,6 +469,53 @@ class Road:
         self.number_commitments(convention)
         return self.fresh(convention)
 
+    def use_batches(self):
+        "Let payments go into pre-settlement batches from now on."
+        pool = Pool()
+        with self.system():
+            journal, = pool.get('account.payment.journal').create([{
+                        'name': "Pré-liquidation",
+                        'company': self.company.id,
+                        'currency': self.fresh(self.company).currency.id,
+                        'process_method': 'pre_settlement'}])
+            configuration = pool.get('grant.configuration')(1)
+            configuration.payment_journal = journal
+            configuration.budget_code = '01'
+            configuration.save()
+        return journal
+
+    def to_instalments(self, count, amount=Decimal(100)):
+        """Return the ids of so many instalments of the amount that may be
+        certified: the year of one convention, voted and notified."""
+        Instalment = Pool().get('grant.instalment')
+        application = self.review(self.create_application(
+                amount=amount * count))
+        convention = self.open_convention(application)
+        with self.system():
+            Instalment.delete(list(convention.instalments))
+            tranche, = convention.tranches
+            for start in range(0, count, 500):
+                Instalment.create([{
+                            'convention': convention.id,
+                            'tranche': tranche.id,
+                            'sequence': number,
+                            'kind': 'interim',
+                            'amount': amount,
+                            } for number in range(
+                            start, min(start + 500, count))])
+        self.agree(self.fresh(convention))
+        session = self.create_session()
+        deliberation = self.schedule(
+            self.fresh(application), self.create_deliberation(session))
+        self.hold(session)
+        self.vote(deliberation)
+        self.make_executory(self.fresh(deliberation))
+        convention = self.sign_and_notify(self.fresh(convention))
+        self.number_commitments(convention)
+        return [i.id for i in Instalment.search([
+                    ('convention', '=', convention.id),
+                    ], order=[('id', 'ASC')])]
+
     def advance(self, convention):
         return self.fresh(convention).instalments[0]
 
@@ -444,3 +525,82 @@ class Road:
         self.press('nadia', instalment, 'process')
         self.press('nadia', instalment, 'succeed')
         return self.fresh(instalment)
+
+    def report(self, convention, year=None):
+        "Return the report expected for the year, the first by default."
+        reports = [
+            r for r in self.fresh(convention).financial_reports
+            if r.kind != 'statement' and year in {None, r.year}]
+        return min(reports, key=lambda r: r.year)
+
+    def fill_report(self, report, realised, other_income=Decimal(0)):
+        "Enter as Claire the figures of the report and what goes with them."
+        pool = Pool()
+        Line = pool.get('grant.financial_report.line')
+        party = self.fresh(report).party
+        self.write(
+            'claire', report, activity="Trois jours de musique.",
+            beneficiary_count=300, accounts=b'%PDF-1.4',
+            auditor_report=b'%PDF-1.4',
+            certified_name=party.representative_name or party.name,
+            certified_capacity="Présidente", certified_on=self.today)
+        lines = self.fresh(report).lines
+        if not lines:
+            self.write(
+                'claire', report, eligible_realised=realised,
+                other_income_realised=other_income)
+            return
+        amounts = {
+            'expense': realised, 'department': realised - other_income,
+            'income': other_income}
+        with self.as_user('claire'):
+            for line in Line.browse([li.id for li in lines]):
+                side = line.side
+                if line.heading.code == '74-DEPT':
+                    side = 'department'
+                line.realised = amounts.pop(side, Decimal(0))
+                line.comment = "Expliqué."
+                line.save()
+        assert not any(amounts.values()), amounts
+
+    def accept_report(self, report, realised, other_income=Decimal(0)):
+        """Record the report as Claire with the eligible realised cost and
+        the other resources (euros), and accept it."""
+        self.fill_report(report, realised, other_income)
+        self.press('claire', report, 'submit')
+        self.press('claire', report, 'accept')
+        return self.fresh(report)
+
+    def settle(self, convention, year=None):
+        """Accept the report of the year with the cost of the budget, settle
+        the balance and return the liquidation."""
+        pool = Pool()
+        report = self.report(convention, year)
+        self.accept_report(report, report.eligible_forecast)
+        instalment = next(
+            i for i in self.fresh(report).tranche.instalments
+            if i.kind == 'balance')
+        self.press('claire', instalment, 'liquidate')
+        liquidation, = pool.get('grant.liquidation').search([
+                ('tranche', '=', instalment.tranche.id)])
+        self.press('claire', liquidation, 'establish')
+        return self.fresh(liquidation)
+
+    def hear_termination(self, convention, reason):
+        """Return the termination of the convention, ready to be decided by
+        Marc: the partner was heard and agrees to a shorter notice."""
+        Procedure = Pool().get('grant.procedure')
+        with self.as_user('claire'):
+            procedure, = Procedure.create([{
+                        'convention': convention.id,
+                        'kind': 'termination',
+                        'facts': reason,
+                        }])
+        self.press('claire', procedure, 'notify')
+        self.write(
+            'claire', procedure, observations="D’accord.",
+            observations_on=self.today, notice_agreed_on=self.today)
+        self.press('claire', procedure, 'hear')
+        self.write(
+            'marc', procedure, outcome='upheld', decision=reason)
+        return self.fresh(procedure)

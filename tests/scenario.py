@@ -2,7 +2,8 @@
 # this repository contains the full copyright notices and license terms.
 "What the scenarios share: a department, its users, what is refused to whom."
 
-from contextlib import contextmanager
+import datetime as dt
+from contextlib import ExitStack, contextmanager
 
 from proteus import Model
 from proteus import config as pconfig
@@ -11,6 +12,8 @@ from trytond.model.exceptions import (
     AccessButtonError, AccessError, ValidationError)
 from trytond.tests.tools import set_user
 from trytond.transaction import Transaction
+
+from tools.demo.clock import Clock
 
 from .road import Road
 
@@ -69,3 +72,16 @@ def reasons(function, *args):
     except UserError as error:
         return error.message
     raise AssertionError("it was accepted")
+
+
+def start_clock():
+    """Return a clock whose ``set`` moves the day that the module sees.
+
+    It runs until the end of the process or its ``stop``.
+    """
+    clock = Clock(dt.date.today())
+    stack = ExitStack()
+    with server():
+        stack.enter_context(clock.running())
+    clock.stop = stack.close
+    return clock

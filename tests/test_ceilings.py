@@ -513,6 +513,7 @@ class CreditTestCase(RefusalCase):
             road.write('claire', condition, evidence_note="Vu")
             road.press('claire', condition, 'submit')
             road.press('claire', condition, 'meet')
+        road.settle(convention)
         convention = road.fresh(convention)
         advance, balance = convention.instalments
         cls.dossier = Dossier(
@@ -638,9 +639,9 @@ class CreditTestCase(RefusalCase):
         "What was paid stays committed, the rest goes back"
         road, dossier = self.road, self.dossier
         road.to_paid(dossier.advance)
-        road.write(
-            'marc', dossier.convention, ending_reason="Association dissoute")
-        road.press('marc', dossier.convention, 'terminate')
+        procedure = road.hear_termination(
+            dossier.convention, "Association dissoute")
+        road.press('marc', procedure, 'decide')
         forget()
         self.assertEqual(dossier.envelope.committed, Decimal(5000))
         self.assertState(dossier.balance, 'cancelled')
@@ -649,11 +650,11 @@ class CreditTestCase(RefusalCase):
     def test_terminated_while_paying(self):
         road, dossier = self.road, self.dossier
         road.press('claire', dossier.advance, 'certify')
-        road.write('marc', dossier.convention, ending_reason="Dissolution")
+        procedure = road.hear_termination(dossier.convention, "Dissolution")
         with self.refused(
                 FrozenError, 'convention_end_payment',
                 dossier.convention.rec_name, dossier.advance.rec_name):
-            road.press('marc', dossier.convention, 'terminate')
+            road.press('marc', procedure, 'decide')
         self.assertState(dossier.convention, 'active')
 
     def test_closed_too_early(self):

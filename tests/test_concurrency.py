@@ -129,6 +129,62 @@ def test_same_deliberation(department):
         assert len(envelope.commitments) == 1
 
 
+def test_agreement_and_touch(department):
+    """What one side touches while the other agrees is agreed by nobody, and
+    an agreed text stands as it was accepted"""
+    with department.road() as road:
+        application = road.review(road.create_application(
+                party=road.create_party(verified=False)))
+        convention = road.open_convention(application)
+        road.press('claire', convention, 'negotiate')
+        objective = road.add_objective(convention)
+        indicator, = objective.indicators
+        road.press('claire', objective, 'agree_partner')
+
+    claire, olivier, marc = map(
+        department.desk, ['claire', 'olivier', 'marc'])
+
+    def touch(target):
+        olivier(
+            'grant.indicator', 'write', [indicator.id],
+            {'target': target})
+
+    for target in range(301, 306):
+        with department.road() as road:
+            objective = road.fresh(objective)
+            if not objective.partner_agreed_on:
+                road.press('claire', objective, 'agree_partner')
+        at_once(
+            press(claire, objective, 'agree_department'),
+            partial(touch, target))
+        with department.road() as road:
+            objective = road.fresh(objective)
+            last = objective.versions[0]
+            assert objective.indicators[0].target == target
+            for side in ['partner', 'department']:
+                name = f'{side}_agreed_on'
+                assert getattr(objective, name) == getattr(last, name)
+
+    for target in range(311, 316):
+        with department.road() as road:
+            objective = road.fresh(objective)
+            for side in ['partner', 'department']:
+                name = f'agree_{side}'
+                if not getattr(objective, f'{side}_agreed_on'):
+                    road.press('claire', objective, name)
+        at_once(
+            press(marc, convention, 'agree'),
+            partial(touch, target))
+        with department.road() as road:
+            convention = road.fresh(convention)
+            objective = road.fresh(objective)
+            touched = objective.indicators[0].target == target
+            assert touched == (convention.state == 'negotiation')
+            assert touched == (not objective.agreed)
+            if convention.state == 'agreed':
+                road.press('marc', convention, 'renegotiate')
+
+
 def test_raised_votes(department):
     "Two votes raise amounts and only one finds the room"
     with department.road() as road:
@@ -271,3 +327,164 @@ def test_numbers(department):
                 ('kind', '=', 'application'),
                 ('year', '=', year),
                 ], count=True) == 1
+
+
+def amendment_of(road, amount, raised):
+    """Return an agreed amendment that raises the year of a new convention
+    of the amount, on an envelope that has just the room."""
+    convention = active(road, amount, road.create_envelope(
+            raised, code=f'R{amount}')).convention
+    road.press('claire', convention, 'open_amendment')
+    amendment = road.fresh(convention).amendments[0]
+    with road.as_user('claire'):
+        amendment.__class__.write([amendment], {
+                'title': "Complément",
+                'reason': "Une date de plus.",
+                'tranches': [('create', [{
+                                'year': road.year, 'amount': raised}])],
+                })
+    road.press('claire', amendment, 'agree')
+    road.session = road.create_session()
+    road.write(
+        'claire', amendment, next_deliberation=road.create_deliberation().id)
+    return road.fresh(amendment)
+
+
+def test_amendments_opened(department):
+    "A convention has one amendment under way, whoever opens it"
+    with department.road() as road:
+        convention = active(road, Decimal(10000)).convention
+
+    desks = [department.desk(l) for l in ['claire', 'olivier', 'marc']]
+    assert not at_once(*[
+            press(desks[i % 3], convention, 'open_amendment')
+            for i in range(6)])
+
+    with department.road() as road:
+        amendment, = road.fresh(convention).amendments
+        assert amendment.number == 1
+
+
+def test_amendment_scheduled_and_voted(department):
+    "An amendment is put on the agenda once, voted once, and then stays"
+    with department.road() as road:
+        amendment = amendment_of(road, Decimal(10000), Decimal(12000))
+
+    desks = [department.desk(l) for l in ['claire', 'olivier', 'marc']]
+    refusals = at_once(*[press(d, amendment, 'schedule') for d in desks])
+
+    assert len(refusals) == 2
+    with department.road() as road:
+        amendment = road.fresh(amendment)
+        decision, = amendment.decisions
+        assert decision.envelope.reserved == 2000
+        deliberation = decision.deliberation
+        road.hold()
+
+    sophie = department.desk('sophie')
+    calls = [press(sophie, deliberation, 'vote')] * 2 + [
+        press(d, amendment, 'renegotiate') for d in desks] + [
+        press(d, amendment, 'unschedule') for d in desks]
+    at_once(*calls)
+
+    with department.road() as road:
+        amendment, decision = road.fresh(amendment), road.fresh(decision)
+        envelope = decision.envelope
+        # Either it left the agenda before the vote or it was voted.
+        assert (decision.outcome, amendment.voted_on, envelope.committed) in {
+            ('granted', road.today, 12000), ('removed', None, 10000)}
+        if decision.outcome == 'granted':
+            assert amendment.state == 'agreed'
+        assert envelope.reserved == 0
+
+
+def test_amendment_signed(department):
+    "Both sign at once, many times: it takes effect, and once"
+    with department.road() as road:
+        amendment = amendment_of(road, Decimal(11000), Decimal(15000))
+        road.press('claire', amendment, 'schedule')
+        road.hold()
+        deliberation = road.vote(road.fresh(amendment).next_deliberation)
+        road.make_executory(deliberation)
+        road.press('claire', amendment, 'issue')
+        convention = road.fresh(amendment).convention
+        versions = len(convention.text_versions)
+
+    claire, marc = department.desk('claire'), department.desk('marc')
+    refusals = at_once(
+        *[press(claire, amendment, 'sign_partner')] * 3,
+        *[press(marc, amendment, 'sign_department')] * 3)
+
+    assert len(refusals) == 4
+    with department.road() as road:
+        amendment = road.fresh(amendment)
+        convention = road.fresh(convention)
+        assert amendment.state == 'effective'
+        assert len(convention.text_versions) == versions + 1
+        tranche, = convention.tranches
+        assert tranche.amount == 15000
+        assert sum(i.amount for i in tranche.instalments) == 15000
+        assert amendment.decisions[0].envelope.committed == 15000
+
+
+def test_amendment_signed_and_certified(department):
+    "A payment and the signature of a new schedule do not cross"
+    with department.road() as road:
+        advance = active(road, Decimal(13000))
+        convention = advance.convention
+        road.press('claire', convention, 'open_amendment')
+        amendment = road.fresh(convention).amendments[0]
+        with road.as_user('claire'):
+            amendment.__class__.write([amendment], {
+                    'title': "Versement unique",
+                    'reason': "Le partenaire le demande.",
+                    'instalments': [('create', [{
+                                    'year': road.year, 'kind': 'single',
+                                    'amount': Decimal(13000)}])],
+                    })
+        road.press('claire', amendment, 'agree')
+        road.press('claire', amendment, 'issue')
+        road.press('claire', amendment, 'sign_partner')
+
+    refusals = at_once(
+        press(department.desk('marc'), amendment, 'sign_department'),
+        press(department.desk('olivier'), advance, 'certify'))
+
+    assert len(refusals) <= 1
+    with department.road() as road:
+        amendment, tranche = road.fresh(amendment), road.fresh(
+            convention).tranches[0]
+        assert sum(
+            i.amount for i in tranche.instalments
+            if i.state != 'cancelled') == 13000
+        certified = [
+            i for i in tranche.instalments if i.state == 'certified']
+        for instalment in certified:
+            payment, = instalment.payments
+            assert payment.amount == instalment.amount
+
+
+def test_batch(department):
+    "Sent by ten at once, a payment goes into one batch with one file"
+    with department.road() as road:
+        road.use_batches()
+        advance = active(road, Decimal(10000))
+        road.press('claire', advance, 'certify')
+        road.press('paul', advance, 'approve')
+
+    refusals = at_once(*[
+            press(department.desk(login), advance, 'process')
+            for login in FINANCE])
+
+    assert len(refusals) == 9
+    with department.road() as road:
+        advance = road.fresh(advance)
+        assert advance.state == 'paying'
+        payment, = advance.payments
+        assert len(payment.batch_lines) == 1
+        batch = payment.group
+        assert batch.state == 'transmitted'
+        assert Pool().get('account.payment.group').search([
+                ('state', '!=', None)], count=True) == 1
+        assert Pool().get('grant.batch.file').search([
+                ('group', '=', batch.id)], count=True) == 1

@@ -2,6 +2,7 @@
 # this repository contains the full copyright notices and license terms.
 "Issued documents: what they say, how they are sealed, when they are refused."
 
+import datetime as dt
 import doctest
 import re
 import shutil
@@ -226,6 +227,68 @@ def test_convention():
         assert re.search(fr'^Article {article} – \S', content, re.MULTILINE)
     assert 'PROJET' not in content
     assert 'FR76' not in content
+
+
+@with_transaction()
+def test_several_years():
+    "Costs and shares are those of the years whose budget is known"
+    road = Road()
+    application = road.review(road.create_application())
+    convention = road.open_convention(application)
+    year = road.year
+    road.write(
+        'claire', convention, kind='multi_year',
+        end_date=dt.date(year + 2, 12, 31), tranches=[('create', [
+                    {'year': year + 1, 'amount': Decimal(10000)},
+                    {'year': year + 2, 'amount': Decimal(10000)}])])
+    road.agree(road.fresh(convention))
+    convention = voted(road, application)
+    convention, document = issue(road, convention)
+    content = text(document.data).replace('\u202f', ' ')
+    check_language(content)
+    for sentence in [
+            f"Pour {year}, le coût prévisionnel du projet est évalué à "
+            "20 000,00 €",
+            "montant maximal de 30 000,00 €",
+            f"Pour {year}, la tranche représente 50 % des dépenses",
+            "À la notification de la tranche",
+            f"Coût total {year}"]:
+        assert sentence in content
+    assert content.count(f"31 décembre {year + 2}") >= 2
+
+
+@with_transaction()
+def test_without_money():
+    "A sponsorship without money goes all the way to its notification"
+    road = Road()
+    with road.system():
+        scheme = road.create_scheme(
+            code='PARR', kind='sponsorship',
+            conditions=[('create', [{
+                            'kind': 'eco', 'text': "Venir en train",
+                            'evidence': "Billets"}])],
+            convention_required=False, instalments=None,
+            tariff_required=False)
+    application = road.submit(road.create_application(
+            amount=Decimal(0), scheme=scheme.id, call=None, envelope=None,
+            total_cost=None, eligible_cost=None, budget_lines=None))
+    road.press('claire', application, 'admit')
+    road.write('claire', application, proposed_amount=Decimal(0))
+    road.press('claire', application, 'review')
+    convention = road.open_convention(application)
+    assert (convention.kind, convention.form) == ('sponsorship', 'convention')
+    road.agree(convention)
+    deliberation = road.schedule(road.fresh(application))
+    road.hold()
+    road.vote(deliberation)
+    road.make_executory(deliberation)
+    convention = road.sign_and_notify(road.fresh(convention))
+    assert convention.state == 'active'
+    content = text(convention.document.data)
+    check_language(content)
+    assert "sans participation financière" in content
+    for word in ["montant maximal", "€", "Total", "compte bancaire (compte"]:
+        assert word not in content
 
 
 @with_transaction()

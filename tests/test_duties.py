@@ -506,6 +506,48 @@ class WaiverTestCase(RefusalCase):
         self.assertEqual(
             self.dossier.condition.verified_by, road.users['chef'])
 
+    def test_reason_kept(self):
+        "What is granted is what was proposed"
+        road, condition = self.road, self.dossier.condition
+        road.write('claire', condition, waiver_reason="Canicule")
+        road.press('claire', condition, 'propose_waiver')
+        for login in ['marc', 'claire']:
+            with self.subTest(user=login), self.forbidden():
+                road.write(login, condition, waiver_reason="Autre motif")
+        with self.refused(
+                FrozenError, 'condition_waiver_frozen', "Claire"), \
+                road.system():
+            condition.__class__.write(
+                [road.fresh(condition)], {'waiver_reason': "Autre motif"})
+        with self.refused(TransitionError, None, condition.rec_name):
+            road.press('marc', condition, 'propose_waiver')
+
+    def test_set_aside(self):
+        "A waiver that is turned down, or taken back, leaves its trace"
+        road, condition = self.road, self.dossier.condition
+        with self.refused(TransitionError, None, condition.rec_name):
+            road.press('marc', condition, 'refuse_waiver')
+        for login in ['marc', 'claire']:
+            road.write('claire', condition, waiver_reason=f"Motif {login}")
+            road.press('claire', condition, 'propose_waiver')
+            self.assertEqual(self.dossier.condition.whose_turn, 'manager')
+            for other in ['paul', 'lea', 'sophie', 'alice']:
+                with self.subTest(user=other), self.forbidden():
+                    road.press(other, condition, 'refuse_waiver')
+            road.press(login, condition, 'refuse_waiver')
+            self.assertState(condition, 'pending')
+            self.assertEqual(self.dossier.condition.whose_turn, 'partner')
+            with self.refused(TransitionError, None, condition.rec_name):
+                road.press('chef', condition, 'waive')
+        events = Pool().get('grant.event').search([
+                ('record', '=', str(condition)),
+                ('name', '=', 'refuse_waiver')])
+        self.assertEqual(
+            [(e.user, e.reason, e.before) for e in events],
+            [(road.users[login], f"Motif {login}",
+                    road.users['claire'].rec_name)
+                for login in ['claire', 'marc']])
+
     def test_not_proposed(self):
         condition = self.dossier.condition
         with self.refused(TransitionError, None, condition.rec_name), \
@@ -638,6 +680,7 @@ class BlockersTestCase(RefusalCase):
         road.press('marc', dossier.convention, 'sign_department')
         self.blocked('not_notified', 'commitment', *always)
         road.press('claire', dossier.convention, 'notify')
+        always.append('liquidation')
         self.blocked('commitment', *always)
         road.number_commitments(dossier.convention)
         self.blocked(*always)
@@ -648,12 +691,14 @@ class BlockersTestCase(RefusalCase):
                         'iban': 'DE89370400440532013000'}])
         self.blocked(*always)
         road.press('paul', link, 'verify')
-        self.blocked('condition')
+        self.blocked('condition', 'liquidation')
         for condition in dossier.convention.conditions:
             road.write('claire', condition, evidence_note="Vu")
             road.press('claire', condition, 'submit')
-            self.blocked('condition')
+            self.blocked('condition', 'liquidation')
             road.press('claire', condition, 'meet')
+        self.blocked('liquidation')
+        road.settle(dossier.convention)
         forget()
         balance = dossier.convention.instalments[-1]
         self.assertTrue(balance.ready)

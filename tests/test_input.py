@@ -30,6 +30,14 @@ AMOUNTS = {
     'scheme': ['maximum_amount', 'minimum_cost'],
     'scheme_condition': ['minimum_amount', 'maximum_amount'],
     'movement': ['amount', 'payment_credit'],
+    'eco_bracket': ['minimum_amount'],
+    'amendment_tranche': ['amount'],
+    'amendment_instalment': ['amount'],
+    'procedure_line': ['to_repay'],
+    'report': ['eligible_realised', 'other_income_realised', 'public_total'],
+    'report_line': ['realised', 'ineligible', 'key_base'],
+    'report_invoice': ['untaxed_amount', 'amount', 'eligible_amount'],
+    'imputation': ['amount'],
     }
 # A movement may take away what another gave.
 SIGNED = {'movement'}
@@ -46,7 +54,37 @@ class AmountTestCase(RefusalCase):
         convention = road.open_convention(proposed)
         agreed, _ = road.to_agreed()
         deliberation = road.schedule(agreed)
+        amendment = cls.open_amendment(road)
+        with road.as_user('claire'):
+            procedure, = Pool().get('grant.procedure').create([{
+                        'convention': amendment.convention.id,
+                        'kind': 'termination', 'facts': "Projet arrêté."}])
+        road.press('claire', procedure, 'compute')
+        with road.system():
+            bracket, = Pool().get('grant.scheme.eco.bracket').create([{
+                        'scheme': road.scheme.id, 'actions': 3}])
+        report = road.report(amendment.convention)
+        expense = next(li for li in report.lines if li.side == 'expense')
+        with road.as_user('claire'):
+            invoice, = Pool().get('grant.financial_report.invoice').create([{
+                        'report': report.id, 'supplier': "Imprimerie",
+                        'number': 'F1', 'date': road.today,
+                        'amount': 120, 'eligible_amount': 120}])
+        rule = road.create_imputation_rule()
+        with road.system():
+            imputation, = Pool().get('grant.imputation').create([{
+                        'instalment': convention.instalments[0].id,
+                        'chapter': rule.chapter.id,
+                        'nature': rule.nature.id,
+                        'function': rule.function.id,
+                        'amount': 10}])
         cls.dossier = Dossier(
+            report=report, report_line=expense, report_invoice=invoice,
+            imputation=imputation,
+            eco_bracket=bracket,
+            amendment_tranche=amendment.tranches[0],
+            amendment_instalment=amendment.instalments[0],
+            procedure_line=road.fresh(procedure).lines[0],
             application=application,
             budget_line=application.budget_lines[0],
             tranche=convention.tranches[0],
@@ -56,6 +94,28 @@ class AmountTestCase(RefusalCase):
             scheme_condition=road.scheme.conditions[0],
             movement=road.envelope.movements[0],
             )
+
+    @staticmethod
+    def open_amendment(road):
+        "Return an amendment of the amount and of the schedule."
+        with road.system():
+            session = road.create_session()
+        application, convention = road.to_agreed()
+        deliberation = road.create_deliberation(session)
+        road.schedule(application, deliberation)
+        road.hold(session)
+        road.make_executory(road.vote(road.fresh(deliberation)))
+        convention = road.sign_and_notify(road.fresh(convention))
+        road.press('claire', convention, 'open_amendment')
+        amendment, = road.fresh(convention).amendments
+        year = convention.year
+        road.write(
+            'claire', amendment,
+            tranches=[('create', [{'year': year, 'amount': 9000}])],
+            instalments=[('create', [{
+                            'year': year, 'kind': 'balance',
+                            'amount': 9000}])])
+        return road.fresh(amendment)
 
     def test_all_amounts(self):
         "Every amount that is entered is in the table"

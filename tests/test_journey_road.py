@@ -3,55 +3,9 @@
 """A journey in the real web client: a small grant, from the login of the
 officer who types it in to the payment that finance approves."""
 
-import threading
-from contextlib import contextmanager
 from decimal import Decimal
 
-import pytest
 from trytond.pool import Pool
-from trytond.wsgi import app
-from werkzeug.serving import make_server
-
-from .browser import open_browser
-from .client import Client
-from .department import PASSWORD
-
-
-@pytest.fixture(scope='module')
-def address(department):
-    "Where the client is served, with the server of the tests."
-    server = make_server('127.0.0.1', 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture(scope='module')
-def browser():
-    with open_browser() as open_context:
-        yield open_context
-
-
-@pytest.fixture
-def user(browser, address, department, tmp_path):
-    "Return a function that seats a user in front of the client."
-    @contextmanager
-    def seat(login):
-        context = browser()
-        client = Client(context, address, department.database)
-        try:
-            client.login(login, PASSWORD)
-            yield client
-            assert not client.errors, client.errors
-        except Exception:
-            client.shot(tmp_path / f'{login}.png')
-            print(tmp_path / f'{login}.png')
-            raise
-        finally:
-            context.close()
-    return seat
 
 
 def test_small_grant(department, user):
@@ -78,23 +32,23 @@ def test_small_grant(department, user):
         claire.fill('requested_amount', '600')
         claire.save()
         claire.press('submit')
-        assert claire.state() == "Déposé"
+        claire.sees_state("Déposé")
         claire.press('admit')
-        assert claire.state() == "Recevable, en instruction"
+        claire.sees_state("Recevable, en instruction")
         claire.page_of_form("Proposition")
         claire.fill('proposed_amount', '500')
         claire.pick('envelope', 'JEUN')
         claire.save()
         claire.press('open_convention')
-        assert claire.value('amount') == '500,00'
+        claire.sees('amount', '500,00')
         claire.close()
         claire.press('review')
-        assert claire.state() == "Instruit"
+        claire.sees_state("Instruit")
         claire.page_of_form("Séances")
         claire.pick('next_deliberation', "Initiatives des habitants")
         claire.save()
         claire.press('schedule')
-        assert claire.state() == "Inscrit en séance"
+        claire.sees_state("Inscrit en séance")
 
         with user('sophie') as sophie:
             sophie.menu('Subventions', 'Assemblées', 'Séances')
@@ -102,25 +56,25 @@ def test_small_grant(department, user):
             sophie.open(day)
             sophie.press('convene')
             sophie.press('hold')
-            assert sophie.state() == "Tenue"
+            sophie.sees_state("Tenue")
             sophie.menu('Subventions', 'Assemblées', 'Délibérations')
             sophie.all()
             sophie.open("Initiatives des habitants")
             sophie.press('vote')
-            assert sophie.state() == "Votée"
+            sophie.sees_state("Votée")
             sophie.fill('act_number', '2026-CP-77')
             for name in ['transmitted_on', 'received_on', 'published_on']:
                 sophie.fill(name, day)
             sophie.save()
             sophie.press('make_executory')
-            assert sophie.state() == "Exécutoire"
+            sophie.sees_state("Exécutoire")
 
         claire.menu('Subventions', 'Conventions', 'Conventions')
         claire.all()
         claire.open("Fleurir le terril")
         claire.press('issue')
         claire.press('notify')
-        assert claire.state() == "Notifiée"
+        claire.sees_state("Notifiée")
 
         with user('paul') as paul:
             paul.menu('Subventions', 'Budget', 'Engagements comptables')
@@ -133,14 +87,14 @@ def test_small_grant(department, user):
         claire.all()
         claire.open("Fleurir le terril")
         claire.press('certify')
-        assert claire.state() == "Service fait attesté"
+        claire.sees_state("Service fait attesté")
 
     with user('nadia') as nadia:
         nadia.menu('Subventions', 'Versements', 'Versements')
         nadia.all()
         nadia.open("Fleurir le terril")
         nadia.press('approve')
-        assert nadia.state() == "Validé finances"
+        nadia.sees_state("Validé finances")
 
     with department.road():
         Instalment = Pool().get('grant.instalment')

@@ -2,6 +2,7 @@
 # this repository contains the full copyright notices and license terms.
 "Tryton's own tests of a module, and what they do not look at."
 
+from lxml import etree
 from trytond.model import ModelSingleton, ModelSQL, fields
 from trytond.modules.company.model import CompanyValueMixin
 from trytond.modules.company.tests import (
@@ -44,6 +45,28 @@ class PacteGrantsTestCase(
                 continue
             with self.subTest(model=name):
                 self.assertIn(name, closed)
+
+    @with_transaction()
+    def test_columns(self):
+        "The web client shows a moment in a list as a date and as a time"
+        pool = Pool()
+        View = pool.get('ir.ui.view')
+        views = View.search([
+                ('module', '=', self.module),
+                ('type', '=', 'tree'),
+                ('inherit', '=', None),
+                ])
+        self.assertTrue(views)
+        for view in views:
+            Model = pool.get(view.model)
+            fields_view = Model.fields_view_get(view.id)
+            for element in etree.fromstring(fields_view['arch']).iter('field'):
+                definition = fields_view['fields'][element.get('name')]
+                if definition['type'] in {'datetime', 'timestamp'}:
+                    with self.subTest(
+                            view=view.name, field=element.get('name')):
+                        self.assertIn(
+                            element.get('widget'), {'date', 'time'})
 
     @with_transaction()
     def test_company_required(self):

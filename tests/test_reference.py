@@ -197,7 +197,8 @@ def test_reference_records():
     "The data are loaded again only if the files have changed"
     Reference = Pool().get('grant.reference')
     references = Reference.search([])
-    assert {r.kind for r in references} == {'orientation', 'territory'}
+    assert {r.kind for r in references} == {
+        'nomenclature', 'orientation', 'territory'}
     assert all(r.loaded and r.loaded_on for r in references)
     territory, = Reference.search([('kind', '=', 'territory')])
     Reference.write([territory], {'checksum': 'former vintage'})

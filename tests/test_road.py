@@ -34,6 +34,7 @@ class RoadTestCase(TestCase):
             road.write('claire', condition, evidence_note="Vu")
             road.press('claire', condition, 'submit')
             road.press('claire', condition, 'meet')
+        road.settle(convention)
         balance = road.to_paid(road.fresh(balance))
         self.assertEqual(balance.state, 'paid')
         road.press('claire', convention, 'start_closing')

@@ -139,7 +139,7 @@ class PropertiesTestCase(TestCase):
         def check(values, value):
             attainment = Indicator.compute_attainment(
                 SimpleNamespace(**values), value)
-            self.assertIsInstance(attainment, float)
+            self.assertIsInstance(attainment, Decimal)
             self.assertGreaterEqual(attainment, 0)
             self.assertLessEqual(attainment, 1)
             self.assertIsNone(Indicator.compute_attainment(

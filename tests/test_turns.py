@@ -56,6 +56,12 @@ class TurnsTestCase(TestCase):
             session = road.create_session()
         deliberation = road.schedule(
             application, road.create_deliberation(session))
+        scheduled = road.fresh(issued)
+        self.assertEqual(
+            (scheduled.next_step, scheduled.whose_turn),
+            ('vote', 'assembly'))
+        self.assertEqual(
+            Convention.search([('next_step', '=', 'vote')]), [scheduled])
         road.hold(session)
         road.vote(deliberation)
         voted = road.fresh(issued)
@@ -66,11 +72,10 @@ class TurnsTestCase(TestCase):
             steps = self.assert_found(Convention, 'next_step')
             turns = self.assert_found(Convention, 'whose_turn')
         self.assertEqual(steps, {
-                'follow': {active}, 'vote': {agreed}, 'negotiate': {draft},
-                'sign_partner': {issued}})
+                'follow': {active}, 'schedule': {agreed},
+                'negotiate': {draft}, 'sign_partner': {issued}})
         self.assertEqual(turns, {
-                'officer': {active, draft}, 'assembly': {agreed},
-                'partner': {issued}})
+                'officer': {active, draft, agreed}, 'partner': {issued}})
 
     @with_transaction()
     def test_status(self):
