@@ -13,7 +13,7 @@ PYTEST := BROWSER=$(BROWSER) $(BIN)/pytest \
 	$(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadscope)
 
 .DEFAULT_GOAL := help
-.PHONY: help run reset install web test test-postgresql doc check
+.PHONY: help run reset install web test test-postgresql bench doc check
 
 help:  ## cette liste
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) \
@@ -37,6 +37,9 @@ test: install web  ## les tests sur SQLite (BROWSER=no : sans Chromium)
 
 test-postgresql: install web  ## les mêmes sur PostgreSQL (TRYTOND_DATABASE_URI)
 	TRYTOND_DATABASE_URI=$(TRYTOND_DATABASE_URI) $(PYTEST) $(ARGS)
+
+bench: install  ## le temps de 500 puis 5 000 versements (ARGS="50 500")
+	$(BIN)/python benchmarks/payments.py $(ARGS)
 
 doc: install  ## les schémas des états, tirés du code
 	$(BIN)/python tools/workflows.py

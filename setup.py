@@ -42,10 +42,14 @@ setup(
         f'trytond_currency {TRYTON}',
         f'trytond_party {TRYTON}',
         'num2words ~= 0.5.14',
+        'openpyxl ~= 3.1',
+        'pillow >= 12, < 14',
         'psycopg[binary,pool] ~= 3.2',
+        'pypdfium2 ~= 5.15',
         'python-sql ~= 1.8',
         'python-stdnum ~= 2.2',
         'relatorio[fodt] ~= 1.0',
+        'zxing-cpp ~= 3.1',
         ],
     extras_require={
         'demo': [f'proteus {TRYTON}'],
@@ -56,6 +60,7 @@ setup(
             f'proteus {TRYTON}',
             'pytest ~= 9.2',
             'pytest-xdist ~= 3.8',
+            f'trytond_account_payment_sepa {TRYTON}',
             ],
         'check': [
             'lxml ~= 6.1',
