@@ -325,6 +325,12 @@ class Document(GuardMixin, CompanyMixin, ModelSQL, ModelView):
         }
 
     @classmethod
+    def kind_label(cls, kind):
+        "Return the kind as the user reads it."
+        selection = cls.fields_get(['kind'])['kind']['selection']
+        return dict(selection)[kind]
+
+    @classmethod
     def next_version(cls, convention, kind):
         "Return the version of the document of the kind that comes next."
         kinds = cls._issued_kinds if kind in cls._issued_kinds else [kind]

@@ -8,17 +8,15 @@ it is validated, the summary when it is published.
 """
 from trytond.i18n import gettext
 from trytond.model import Index, fields
-from trytond.modules.company import CompanyReport
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Eval
-from trytond.transaction import Transaction, without_check_access
 
-from .document import _make_pdfs, _paragraphs, _qr_code, _quoted
+from .document import _paragraphs
 from .exceptions import CompletenessError, FrozenError
 from .objective import plain_number, plain_percent
+from .sealed import SealedReport, seal, supersede
 from .wording import in_words, long_date
 
-_SEALING = '_pacte_grants_evaluation_sealing'
 # The kinds of documents and the letters of their references
 GRID, SHARED, SUMMARY = (
     'evaluation_grid', 'evaluation', 'evaluation_summary')
@@ -45,54 +43,6 @@ class Document(metaclass=PoolMeta):
         cls._letters = cls._letters | _LETTERS
         cls._sql_indexes.add(
             Index(table, (table.evaluation, Index.Equality())))
-
-    @classmethod
-    @without_check_access
-    def issue_evaluations(cls, evaluations, kind):
-        """Make and seal the document of the kind of each evaluation; the
-        journal keeps its fingerprint."""
-        pool = Pool()
-        Report = pool.get(f'grant.{_REPORTS[kind]}', type='report')
-        files = [Report.produce(e) for e in evaluations]
-        pdfs = _make_pdfs(files)
-        documents = []
-        for evaluation, data, pdf in zip(
-                evaluations, files, pdfs, strict=True):
-            # One after the other: they may be of the same convention.
-            convention = pool.get('grant.convention')(
-                evaluation.convention.id)
-            values = cls._document_values(
-                convention, data,
-                (pdf, 'made') if pdf else Report.make_pdf(data), kind)
-            basename = (
-                f"{convention.number}-{kind.replace('_', '-')}-"
-                f"v{values['version']}")
-            values.update(
-                evaluation=evaluation.id,
-                name=(
-                    f'{evaluation.rec_name} – {cls._kind_label(kind)} '
-                    f"{values['version']}"),
-                filename=f'{basename}.odt')
-            if values['pdf']:
-                values['pdf_filename'] = f'{basename}.pdf'
-            documents += cls.create([values])
-        pool.get('grant.event').add([{
-                    'record': d.evaluation, 'name': 'documents',
-                    'after': f'{d.name} – SHA-256 {d.sha256}',
-                    } for d in documents])
-        return documents
-
-    @classmethod
-    @without_check_access
-    def supersede_evaluations(cls, evaluations, kind, reasons):
-        "Mark the documents of the kind of the evaluations."
-        documents = cls.search([
-                ('evaluation', 'in', [e.id for e in evaluations]),
-                ('kind', '=', kind),
-                ('state', '=', 'sealed'),
-                ])
-        cls.supersede_documents(
-            documents, {d: reasons.get(d.evaluation.id) for d in documents})
 
 
 class Evaluation(metaclass=PoolMeta):
@@ -130,121 +80,52 @@ class Evaluation(metaclass=PoolMeta):
 
     @classmethod
     def _issue(cls, evaluations, kind):
-        Pool().get('grant.document').issue_evaluations(
-            cls.browse([e.id for e in evaluations]), kind)
+        Report = Pool().get(f'grant.{_REPORTS[kind]}', type='report')
+        seal(
+            Report, cls.browse([e.id for e in evaluations]), kind,
+            'evaluation')
 
     @classmethod
     def _reopen_to(cls, target, evaluations):
         reasons = {e.id: e.reopen_reason for e in evaluations}
         super()._reopen_to(target, evaluations)
-        Pool().get('grant.document').supersede_evaluations(
-            evaluations, SHARED, reasons)
+        supersede(evaluations, {SHARED}, reasons)
 
     @classmethod
     def unpublish(cls, evaluations):
         reasons = {e.id: e.reopen_reason for e in evaluations}
         super().unpublish(evaluations)
-        Pool().get('grant.document').supersede_evaluations(
-            evaluations, SUMMARY, reasons)
+        supersede(evaluations, {SUMMARY}, reasons)
 
 
-class _EvaluationReport(CompanyReport):
+class _EvaluationReport(SealedReport):
     __slots__ = ()
-    _kind = None
-    # The identifiers of the action of the template
-    _action = None
+    _model = 'grant.evaluation'
 
     @classmethod
-    def _convention_report(cls):
-        return Pool().get('grant.convention.convention', type='report')
-
-    @classmethod
-    def make_pdf(cls, data):
-        return cls._convention_report().make_pdf(data)
-
-    @classmethod
-    @without_check_access
-    def produce(cls, evaluation):
-        "Return the file (bytes) of the final document, to be sealed."
-        with Transaction().set_context(**{_SEALING: True}):
-            return cls._make(evaluation)
-
-    @classmethod
-    def _make(cls, evaluation):
-        pool = Pool()
-        action = pool.get('ir.action.report')(
-            pool.get('ir.model.data').get_id('pacte_grants', cls._action))
-        records = cls._get_records([evaluation.id], 'grant.evaluation', {})
-        header = dict(cls.header_key(evaluation, {}))
-        with Transaction().set_context(Transaction().context):
-            context = cls.get_context(records, header, {})
-            return bytes(cls.render(action, context))
-
-    @classmethod
-    def _execute(cls, records, header, data, action):
-        """Return the sealed document of the evaluation or else its draft, in
-        the format of the action; refuse the shared one before both views
-        are."""
-        record, = records
-        extension = action.extension or action.template_extension
-        with without_check_access():
-            evaluation = Pool().get('grant.evaluation')(record.id)
-            sealed = [
-                d for d in evaluation.documents
-                if d.kind == cls._kind and d.state == 'sealed']
-            if sealed:
-                return extension, sealed[0].get_file(extension)
-            if cls._kind != GRID and evaluation.state == 'draft':
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_evaluation_document_draft',
-                        evaluation=evaluation.rec_name))
-            draft = cls._make(evaluation)
-            if extension == 'pdf':
-                draft, status = cls.make_pdf(draft)
-                if not draft:
-                    raise CompletenessError(
-                        gettext('pacte_grants.msg_document_draft_no_pdf',
-                            convention=evaluation.rec_name),
-                        gettext('pacte_grants.msg_document_no_converter'
-                            if status == 'no_converter'
-                            else 'pacte_grants.msg_document_pdf_failed'))
-        return extension, draft
+    def check_draft(cls, evaluation):
+        if cls._kind != GRID and evaluation.state == 'draft':
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_evaluation_document_draft',
+                    evaluation=evaluation.rec_name))
 
     @classmethod
     def get_context(cls, records, header, data):
-        """Return the values that the templates name: ``draft``,
-        ``reference`` and ``qr_code``, the parties, ``label`` and ``year``,
-        ``lines`` with their ``results`` and the three views (the grid has
-        none of them), ``scale``, ``surveys``, ``meetings``, what comes next
-        and the ``summary``."""
+        """Return the values that the templates name beside the common ones:
+        ``label`` and ``year``, ``lines`` with their ``results`` and the
+        three views (the grid has none of them), ``scale``, ``surveys``,
+        ``meetings``, what comes next and the ``summary``."""
         context = super().get_context(records, header, data)
         pool = Pool()
         evaluation = pool.get('grant.evaluation')(records[0].id)
-        convention = evaluation.convention
-        report = cls._convention_report()
-        sealing = Transaction().context.get(_SEALING)
-        reference = pool.get('grant.document').next_reference(
-            convention, cls._kind) if sealing else None
         scale = pool.get('grant.evaluation.rating').get_scale(
             evaluation.scale_date)
         context.update(
-            draft=not sealing,
-            reference=reference,
-            qr_code=_qr_code(reference),
-            number=convention.number,
-            title=_quoted(convention.title),
-            is_letter=convention.form == 'letter',
             label=evaluation.kind_string,
             year=str(evaluation.year),
-            date=long_date(pool.get('ir.date').today()),
             due_date=(
                 long_date(evaluation.due_date) if evaluation.due_date
                 else None),
-            period_start=long_date(convention.start_date),
-            period_end=long_date(convention.end_date),
-            department=report._get_department(convention),
-            partner=report._get_partner(convention),
-            officer=report._get_officer(convention),
             scale=[{
                     'name': rating.name,
                     'points': plain_number(rating.points),

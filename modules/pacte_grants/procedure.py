@@ -1451,7 +1451,7 @@ class Document(metaclass=PoolMeta):
             values.update(
                 procedure=procedure.id,
                 kind=kind,
-                name=f'{procedure.number} – {cls._kind_label(kind)}',
+                name=f'{procedure.number} – {cls.kind_label(kind)}',
                 filename=f'{basename}.odt')
             if values['pdf']:
                 values['pdf_filename'] = f'{basename}.pdf'
@@ -1462,11 +1462,6 @@ class Document(metaclass=PoolMeta):
                     'after': f'{d.name} – SHA-256 {d.sha256}',
                     } for d in documents])
         return documents
-
-    @classmethod
-    def _kind_label(cls, kind):
-        selection = cls.fields_get(['kind'])['kind']['selection']
-        return dict(selection)[kind]
 
     @classmethod
     @without_check_access
