@@ -233,7 +233,8 @@ class Road:
         scheme, = Scheme.create([values])
         return scheme
 
-    def create_envelope(self, authorised, credit=None, code='933'):
+    def create_envelope(
+            self, authorised, credit=None, code='933', **values):
         Envelope = Pool().get('grant.envelope')
         envelope, = Envelope.create([{
                     'company': self.company.id,
@@ -247,7 +248,7 @@ class Road:
                                     'payment_credit': (
                                         authorised if credit is None
                                         else credit)}])],
-                    }])
+                    } | values])
         return envelope
 
     def create_session(self, **values):

@@ -46,6 +46,20 @@ class YearsCase(RefusalCase):
     def convention(self):
         return Pool().get('grant.convention')(self.convention_id)
 
+    def request_next_year(self):
+        "Return the application of the second year, with its envelope."
+        road = self.road
+        road.press('claire', self.convention, 'request_tranche')
+        application, = [
+            a for a in self.convention.applications
+            if a.year == self.years[1]]
+        self.assertEqual(application.requested_amount, 30000)
+        with road.system():
+            envelope = road.create_envelope(
+                Decimal(100000), code='933-N', year=self.years[1])
+        road.write('claire', application, envelope=envelope.id)
+        return road.fresh(application)
+
     def open_amendment(self, **values):
         road = self.road
         road.press('claire', self.convention, 'open_amendment')
@@ -109,19 +123,8 @@ class TrancheTestCase(YearsCase):
     def test_next_year(self):
         "The next year is voted from its own application and notified"
         road = self.road
-        road.press('claire', self.convention, 'request_tranche')
-        application = self.convention.applications[-1]
-        application, = [
-            a for a in self.convention.applications
-            if a.year == self.years[1]]
-        self.assertEqual(application.requested_amount, 30000)
-        with road.system():
-            envelope = road.create_envelope(
-                Decimal(100000), code='933-N')
-            envelope.__class__.write(
-                [envelope], {'year': self.years[1]})
-        road.write('claire', application, envelope=envelope.id)
-        application = road.review(application, amount=Decimal(30000))
+        application = road.review(
+            self.request_next_year(), amount=Decimal(30000))
         with road.system():
             session = road.create_session()
         deliberation = road.create_deliberation(session)

@@ -22,7 +22,7 @@ from .road import luhn_siret
 AMOUNTS = {
     'application': [
         'total_cost', 'eligible_cost', 'requested_amount',
-        'proposed_amount'],
+        'proposed_amount', 'advance_amount'],
     'budget_line': ['amount'],
     'tranche': ['amount'],
     'instalment': ['amount'],

@@ -50,6 +50,8 @@ BUTTONS = {
         'open_joint_convention': {'admissible', 'reviewed'},
         'schedule': {'reviewed'},
         'unschedule': {'scheduled'},
+        'propose_advance': {'admissible', 'reviewed'},
+        'withdraw_advance': {'admissible', 'reviewed'},
         'withdraw': BEFORE_VOTE,
         'renounce': {'granted'},
         'reopen': {
@@ -158,6 +160,8 @@ NEEDS = {
     }
 # What they need beside of what is computed from other records.
 COMPUTED = {
+    ('grant.application', 'propose_advance'): {'advance_tranche': 1},
+    ('grant.application', 'withdraw_advance'): {'advance_tranche': 1},
     ('grant.convention', 'lift_holds'): {'suspended': True},
     ('grant.instalment', 'lift_holds'): {'suspended': True},
     ('grant.instalment', 'correct'): {'to_correct': True},
@@ -619,9 +623,11 @@ class WorkflowTestCase(RefusalCase):
         for name, buttons in BUTTONS.items():
             record = records[name]
             for button, states in buttons.items():
-                if button in {'leave_amendment', 'lift_holds', 'correct'}:
-                    # Need an amendment, a hold or a rejection: tried where
-                    # these are.
+                if button in {
+                        'leave_amendment', 'lift_holds', 'correct',
+                        'propose_advance', 'withdraw_advance'}:
+                    # Need an amendment, a hold, a rejection or a later
+                    # year: tried where these are.
                     continue
                 allowed = who_may(self.groups(name, button))
                 for login in USERS.keys() - allowed:

@@ -18,9 +18,10 @@ from trytond.model import Index, ModelSQL, ModelView, Unique, fields
 from trytond.model.exceptions import AccessError
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval, If
-from trytond.transaction import Transaction, without_check_access
+from trytond.transaction import without_check_access
 
 from .check import bulleted, money
+from .daily import company_by_company
 from .exceptions import (
     CompletenessError, FrozenError, PeriodError, TransitionError)
 from .mixin import TurnMixin, WorkflowMixin, acting_user, thaw, transition
@@ -552,24 +553,20 @@ class Amendment(
             cls.take_effect(due)
 
     @classmethod
-    def take_effect_due(cls):
+    @company_by_company
+    def take_effect_due(cls, company):
         """Bring into force what was signed in advance and whose day has
         come; what no longer can waits for its officer."""
-        pool = Pool()
-        for company in pool.get('company.company').search([]):
-            with Transaction().set_context(
-                    company=company.id, companies=[company.id]):
-                amendments = cls.search([
-                        ('company', '=', company.id),
-                        ('next_step', '=', 'wait'),
-                        ['OR',
-                            ('effective_date', '=', None),
-                            ('effective_date', '<=',
-                                pool.get('ir.date').today()),
-                            ],
-                        ])
-                cls.take_effect([
-                        a for a in amendments if not a.get_effect_reasons()])
+        amendments = cls.search([
+                ('company', '=', company.id),
+                ('next_step', '=', 'wait'),
+                ['OR',
+                    ('effective_date', '=', None),
+                    ('effective_date', '<=', Pool().get('ir.date').today()),
+                    ],
+                ])
+        cls.take_effect([
+                a for a in amendments if not a.get_effect_reasons()])
 
     def get_effect_reasons(self):
         "Return, in sentences, what changed since the issue and prevents it."

@@ -124,9 +124,7 @@ class Amendment(metaclass=PoolMeta):
     @property
     def agenda_lines(self):
         "The lines of the agenda that bring the amendment to a vote."
-        return [
-            d for d in self.decisions
-            if d.deliberation.state == 'draft' and d.outcome != 'removed']
+        return [d for d in self.decisions if d.on_agenda]
 
     def _check_not_scheduled(self):
         if self.agenda_lines or any(
@@ -312,25 +310,11 @@ class Decision(metaclass=PoolMeta):
     def _record_amendments(cls, decisions):
         pool = Pool()
         Amendment = pool.get('grant.amendment')
-        Commitment = pool.get('grant.commitment')
         Envelope = pool.get('grant.envelope')
         Envelope.claim(list({d.envelope for d in decisions if d.envelope}))
         Amendment.claim(list({d.amendment for d in decisions}))
-        granted, others = [], []
-        for decision in cls.browse(decisions):
-            if (decision.outcome or 'granted') == 'granted':
-                decision.outcome = 'granted'
-                if decision.amount is None:
-                    decision.amount = decision.proposed_amount
-                granted.append(decision)
-            else:
-                decision.amount = Decimal(0)
-                others.append(decision)
-        Commitment.release([d.commitment for d in others if d.commitment])
-        cls.save(granted + others)
-        cls._commit(granted)
         by_date = defaultdict(list)
-        for decision in granted:
+        for decision in cls._record_outcomes(decisions)['granted']:
             by_date[decision.deliberation.session.date].append(
                 decision.amendment)
         for date, amendments in by_date.items():

@@ -39,7 +39,7 @@ _STATES_DRAFT = {'readonly': ~Eval('state').in_(
         ['draft', 'submitted', 'incomplete'])}
 _STATES_REVIEW = {'readonly': ~Eval('state').in_(_ENTRY + ['reviewed'])}
 _FREE = frozenset({'officer', 'deputy'})
-_FINISHED = ['ineligible', 'refused', 'withdrawn', 'renounced']
+FINISHED = ['ineligible', 'refused', 'withdrawn', 'renounced']
 
 
 class Application(
@@ -471,7 +471,7 @@ class Application(
         result = {}
         for application in applications:
             attention = None
-            if application.state in _FINISHED:
+            if application.state in FINISHED:
                 attention = 'finished'
             elif application.state in BEFORE_VOTE:
                 if application.silence_on < today:
@@ -489,7 +489,7 @@ class Application(
         values, negative = get_values(clause)
         today, soon = cls._attention_dates()
         domains = {
-            'finished': [('state', 'in', _FINISHED)],
+            'finished': [('state', 'in', FINISHED)],
             'late': [
                 ('state', 'in', BEFORE_VOTE),
                 ('silence_on', '<', today),

@@ -717,9 +717,10 @@ class Decision(
         Commitment = Pool().get('grant.commitment')
         user = acting_user(gettext('pacte_grants.msg_act_schedule'))
         recusals = cls.propose_recusals([a.party for a in applications])
-        committed = [a for a in applications if a.proposed_amount]
+        amounts = {a: a.get_amount_to_vote(kind) for a in applications}
+        committed = [a for a in applications if amounts[a]]
         commitments = dict(zip(committed, Commitment.create([
-                        cls._commitment_values(a, a.proposed_amount)
+                        cls._commitment_values(a, amounts[a])
                         for a in committed]), strict=True))
         return cls.create([{
                     'company': application.company.id,
@@ -732,7 +733,7 @@ class Decision(
                     'commitment': (
                         commitments[application].id
                         if application in commitments else None),
-                    'proposed_amount': application.proposed_amount,
+                    'proposed_amount': amounts[application],
                     'proposed_by': user.id,
                     'recusals': [
                         ('add', sorted(recusals[application.party.id]))],
@@ -784,10 +785,21 @@ class Decision(
         """
         pool = Pool()
         Application = pool.get('grant.application')
-        Commitment = pool.get('grant.commitment')
         Envelope = pool.get('grant.envelope')
         Envelope.claim(list({d.envelope for d in decisions if d.envelope}))
         Application.claim(list({d.application for d in decisions}))
+        by_outcome = cls._record_outcomes(decisions)
+        for outcome, sub in by_outcome.items():
+            getattr(Application, f'vote_{outcome}')(
+                [d.application for d in sub])
+        cls._freeze_conventions(by_outcome['granted'])
+        cls._set_tranches(by_outcome['refused'], 'refused')
+
+    @classmethod
+    def _record_outcomes(cls, decisions):
+        """Carry the votes into the lines and their commitments; return the
+        decisions by outcome."""
+        Commitment = Pool().get('grant.commitment')
         by_outcome = defaultdict(list)
         for decision in cls.browse(decisions):
             by_outcome[decision.outcome or 'granted'].append(decision)
@@ -806,11 +818,7 @@ class Decision(
                         decision=decision.rec_name))
         cls.save(to_release + by_outcome['granted'])
         cls._commit(by_outcome['granted'])
-        for outcome, sub in by_outcome.items():
-            getattr(Application, f'vote_{outcome}')(
-                [d.application for d in sub])
-        cls._freeze_conventions(by_outcome['granted'])
-        cls._set_tranches(by_outcome['refused'], 'refused')
+        return by_outcome
 
     @classmethod
     def _commit(cls, decisions):
@@ -855,7 +863,8 @@ class Decision(
         voted = defaultdict(Decimal)
         for decision in decisions:
             voted[decision.application.convention.id,
-                decision.application.year] += decision.amount
+                decision.application.year] += (
+                    decision.get_tranche_amount(decision.amount))
         by_date = defaultdict(list)
         for decision in decisions:
             by_date[decision.deliberation.session.date].append(
@@ -906,15 +915,19 @@ class Decision(
                 or d.outcome == 'granted'], 'indicative')
         for decision in decisions:
             decision.back_to_proposal()
-            convention = decision.application.convention
-            tranches = (
-                Convention(convention.id).tranches if convention else [])
-            for tranche in tranches:
-                if (tranche.year == decision.application.year
-                        and tranche.amount != decision.proposed_amount):
+        for convention in {d.application.convention for d in decisions}:
+            if not convention:
+                continue
+            years = {
+                d.application.year for d in decisions
+                if d.application.convention == convention}
+            convention = Convention(convention.id)
+            proposed = convention.proposed_amounts
+            for tranche in convention.tranches:
+                amount = proposed[tranche.year]
+                if tranche.year in years and tranche.amount != amount:
                     Convention.set_voted_amount(
-                        Convention(convention.id), tranche.year,
-                        decision.proposed_amount)
+                        Convention(convention.id), tranche.year, amount)
         Convention.unfreeze(Convention.browse(first))
         Application.back_to_agenda([d.application for d in decisions])
 
@@ -949,6 +962,17 @@ class Decision(
                     'pacte_grants.msg_vote_undo_notified',
                     decision=self.rec_name,
                     tranche=tranche.rec_name))
+
+    @property
+    def on_agenda(self):
+        "Whether the line waits for the vote of its deliberation."
+        return (
+            self.deliberation.state == 'draft' and self.outcome != 'removed')
+
+    def get_tranche_amount(self, amount):
+        """Return what the year gets (euros) if the amount of the line is
+        voted."""
+        return amount
 
     @property
     def founding(self):
@@ -1071,6 +1095,10 @@ class Application(metaclass=PoolMeta):
             a.id: a.currency.round(Decimal(amounts.get(a.id, 0)))
             for a in applications}
 
+    def get_amount_to_vote(self, kind):
+        "Return what a decision of the kind proposes (euros)."
+        return self.proposed_amount
+
     @classmethod
     def get_previous_amount(cls, applications, name):
         def key(application, years=0):
@@ -1109,17 +1137,21 @@ class Application(metaclass=PoolMeta):
         forms = Convention.decide_forms(applications)
         by_deliberation = defaultdict(list)
         for application in applications:
-            deliberation = application.next_deliberation
-            if (not deliberation or deliberation.state != 'draft'
-                    or deliberation.session.state
-                    not in {'draft', 'convened'}):
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_schedule_deliberation',
-                        application=application.rec_name))
+            application.check_agenda()
             application.check_award(forms[application])
-            by_deliberation[deliberation].append(application)
+            by_deliberation[application.next_deliberation].append(application)
         for deliberation, sub in by_deliberation.items():
             Decision.propose(sub, deliberation)
+
+    def check_agenda(self):
+        """Raise ``CompletenessError`` unless a deliberation that is still
+        being prepared is chosen."""
+        deliberation = self.next_deliberation
+        if (not deliberation or deliberation.state != 'draft'
+                or deliberation.session.state not in {'draft', 'convened'}):
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_schedule_deliberation',
+                    application=self.rec_name))
 
     @classmethod
     @ModelView.button

@@ -28,6 +28,7 @@ from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .check import bulleted
 from .document import _quoted
+from .daily import company_by_company
 from .exceptions import CompletenessError
 from .mixin import _encoder, _evaluate, acting_user
 from .reminder import get_steps, get_tone
@@ -554,21 +555,10 @@ class Due(ModelSQL, ModelView):
     # The calendar
 
     @classmethod
-    def remind_daily(cls):
-        """Write the reminders whose step has come, for each company in its
-        timezone; the steps that were missed give one reminder, the last."""
-        Company = Pool().get('company.company')
-        company = Transaction().context.get('company')
-        with without_check_access():
-            companies = (
-                [Company(company)] if company else Company.search([]))
-            for company in companies:
-                with Transaction().set_context(
-                        company=company.id, companies=[company.id]):
-                    cls._remind_company(company)
-
-    @classmethod
-    def _remind_company(cls, company):
+    @company_by_company
+    def remind_daily(cls, company):
+        """Write the reminders whose step has come; the steps that were
+        missed give one reminder, the last."""
         pool = Pool()
         Reminder = pool.get('grant.reminder')
         today = pool.get('ir.date').today()

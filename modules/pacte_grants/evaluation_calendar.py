@@ -19,8 +19,9 @@ from trytond.model import ModelView, fields
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval
 from trytond.tools import grouped_slice
-from trytond.transaction import Transaction, without_check_access
+from trytond.transaction import without_check_access
 
+from .daily import company_by_company
 from .evaluation import EVALUATED_STATES
 from .exceptions import CompletenessError, TransitionError
 from .sums import SLICE
@@ -186,21 +187,10 @@ class Evaluation(metaclass=PoolMeta):
                     } for convention, expected in pairs])
 
     @classmethod
-    def prepare_daily(cls):
-        """Prepare, for each company in its timezone, the evaluations whose
-        time has come; what the smallest grants owe is asked by hand."""
-        Company = Pool().get('company.company')
-        company = Transaction().context.get('company')
-        with without_check_access():
-            companies = (
-                [Company(company)] if company else Company.search([]))
-            for company in companies:
-                with Transaction().set_context(
-                        company=company.id, companies=[company.id]):
-                    cls._prepare_company(company)
-
-    @classmethod
-    def _prepare_company(cls, company):
+    @company_by_company
+    def prepare_daily(cls, company):
+        """Prepare the evaluations whose time has come; what the smallest
+        grants owe is asked by hand."""
         pool = Pool()
         Convention = pool.get('grant.convention')
         today = pool.get('ir.date').today()
@@ -219,7 +209,8 @@ class Evaluation(metaclass=PoolMeta):
                 for e in convention.get_expected_evaluations(delays)
                 if (e.kind, e.year) not in known
                 and e.due_date - notice <= today]
-        return cls.prepare(pairs) if pairs else []
+        if pairs:
+            cls.prepare(pairs)
 
 
 class Measure(metaclass=PoolMeta):

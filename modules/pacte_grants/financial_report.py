@@ -22,10 +22,11 @@ from trytond.model.exceptions import AccessError
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Date, Eval, If
-from trytond.transaction import Transaction, without_check_access
+from trytond.transaction import without_check_access
 
 from .check import AmountMixin, bulleted, money, year_domain
 from .convention import LIVE_STATES
+from .daily import company_by_company
 from .exceptions import CompletenessError, FrozenError, PeriodError
 from .mixin import (
     OfConventionMixin, ReopenMixin, WorkflowMixin, acting_user, transition)
@@ -360,21 +361,14 @@ class FinancialReport(
         return sum((c for c in costs if c is not None), Decimal(0))
 
     @classmethod
-    @without_check_access
-    def expect_daily(cls):
-        "Expect what the conventions in force owe, company by company."
-        pool = Pool()
-        Company = pool.get('company.company')
-        Convention = pool.get('grant.convention')
-        company = Transaction().context.get('company')
-        companies = [Company(company)] if company else Company.search([])
-        for company in companies:
-            with Transaction().set_context(
-                    company=company.id, companies=[company.id]):
-                cls.create_expected(Convention.search([
-                            ('company', '=', company.id),
-                            ('state', 'in', sorted(LIVE_STATES)),
-                            ]))
+    @company_by_company
+    def expect_daily(cls, company):
+        "Expect what the conventions in force owe."
+        Convention = Pool().get('grant.convention')
+        cls.create_expected(Convention.search([
+                    ('company', '=', company.id),
+                    ('state', 'in', sorted(LIVE_STATES)),
+                    ]))
 
     # The life of a report
 

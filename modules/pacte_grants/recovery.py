@@ -11,6 +11,7 @@ recovery order goes to the finance package, or what is owed is taken from a
 payment of the same convention, remitted by a vote, or written off.
 """
 import datetime as dt
+from collections import defaultdict
 from decimal import Decimal
 
 from dateutil.relativedelta import relativedelta
@@ -285,39 +286,51 @@ class Recovery(
         """Propose the recovery of the overpayments of the liquidations, to
         the cent; bring what is still in preparation to the new amount, or
         give it up where nothing is owed any more.  Return the recoveries."""
-        proposed = {}
-        for recovery in cls.search([
-                    ('liquidation', 'in', [
-                            liquidation.id for liquidation in liquidations]),
-                    ('state', 'in', LIVE)]):
-            proposed.setdefault(recovery.liquidation, []).append(recovery)
-        vlist, result = [], []
+        values = {}
         for liquidation in liquidations:
-            recoveries = proposed.get(liquidation, [])
-            drafts = [r for r in recoveries if r.state == 'draft']
-            amount = (liquidation.overpayment or Decimal(0)) - sum(
-                (r.amount for r in recoveries if r.state != 'draft'),
+            missed = any(
+                line.code in {'penalty', 'result'}
+                for line in liquidation.lines)
+            values[liquidation] = {
+                'convention': liquidation.convention.id,
+                'tranche': liquidation.tranche.id,
+                'liquidation': liquidation.id,
+                'cause': 'condition' if missed else 'overpayment',
+                'amount': liquidation.overpayment or Decimal(0),
+                'facts': liquidation.explanation,
+                }
+        return cls._propose('liquidation', values)
+
+    @classmethod
+    def _propose(cls, name, values, domain=()):
+        """Bring the recoveries of the records to which the field ``name``
+        points to the amounts of the values, less what is under way.
+
+        ``domain`` tells them from other recoveries of the same records.
+        """
+        proposed = defaultdict(list)
+        for recovery in cls.search([
+                    (name, 'in', [record.id for record in values]),
+                    ('state', 'in', LIVE),
+                    *domain]):
+            proposed[getattr(recovery, name)].append(recovery)
+        vlist, result = [], []
+        for record, new in values.items():
+            drafts = [r for r in proposed[record] if r.state == 'draft']
+            amount = new['amount'] - sum(
+                (r.amount for r in proposed[record] if r.state != 'draft'),
                 Decimal(0))
             if drafts and amount > 0:
-                cls.write(drafts[:1], {'amount': amount})
+                if drafts[0].amount != amount:
+                    cls.write(drafts[:1], {'amount': amount})
                 result.append(drafts[0])
             elif drafts:
                 cls.write(drafts, {'abandon_reason': gettext(
                             'pacte_grants.msg_recovery_nothing_owed',
-                            liquidation=liquidation.rec_name)})
+                            record=record.rec_name)})
                 cls.abandon(drafts)
             elif amount > 0:
-                missed = any(
-                    line.code in {'penalty', 'result'}
-                    for line in liquidation.lines)
-                vlist.append({
-                        'convention': liquidation.convention.id,
-                        'tranche': liquidation.tranche.id,
-                        'liquidation': liquidation.id,
-                        'cause': 'condition' if missed else 'overpayment',
-                        'amount': amount,
-                        'facts': liquidation.explanation,
-                        })
+                vlist.append({**new, 'amount': amount})
         return cls.browse([*result, *cls.create(vlist)])
 
     @classmethod
@@ -424,22 +437,29 @@ class Recovery(
                 'confirmed_on': today, 'confirmed_by': user.id})
 
     def _check_amount(self):
-        liquidation, procedure = self.liquidation, self.procedure
-        if liquidation:
-            others = sum((
-                    r.amount for r in liquidation.recoveries
-                    if r != self and r.state in LIVE), Decimal(0))
-            owed = (liquidation.overpayment or Decimal(0)) - others
-            current = (
-                liquidation.state == 'established' and not liquidation.stale)
-        elif procedure:
-            owed, current = procedure.repay_amount, True
-        else:
-            owed, current = self.amount, True
+        owed, current = self._get_owed()
         if not current or owed != self.amount:
             raise AmountError(gettext(
                     'pacte_grants.msg_recovery_amount',
                     recovery=self.rec_name, owed=money(owed or Decimal(0))))
+
+    def _get_owed(self):
+        """Return what is owed where the cause was found (Decimal, euros) and
+        whether that still holds."""
+        liquidation, procedure = self.liquidation, self.procedure
+        if liquidation:
+            return (
+                (liquidation.overpayment or Decimal(0))
+                - self._sum_others(liquidation.recoveries),
+                liquidation.state == 'established' and not liquidation.stale)
+        if procedure:
+            return procedure.repay_amount, True
+        return self.amount, True
+
+    def _sum_others(self, recoveries):
+        return sum((
+                r.amount for r in recoveries
+                if r != self and r.state in LIVE), Decimal(0))
 
     @classmethod
     def _end(cls, recoveries, required, message):

@@ -150,14 +150,14 @@ class Instalment(
         searcher='search_convention_field')
     notified_on = fields.Function(
         fields.Date("Notified On"), 'get_convention_date',
-        searcher='search_tranche_field')
+        searcher='search_date')
     due_since = fields.Function(
         fields.Date("Payable Since"),
-        'get_due_since', searcher='search_due_since')
+        'get_due_since', searcher='search_date')
     pay_before = fields.Function(fields.Date(
             "To Be Paid Before",
             help="The end of the delay of payment (L05)."),
-        'get_due_since', searcher='search_due_since')
+        'get_due_since', searcher='search_date')
     days_left = fields.Function(fields.Integer(
             "Days Left", help="Until the end of the delay of payment."),
         'get_due_since')
@@ -207,10 +207,6 @@ class Instalment(
     @classmethod
     def default_state(cls):
         return 'planned'
-
-    @classmethod
-    def search_tranche_field(cls, name, clause):
-        return [('tranche.' + clause[0], *clause[1:])]
 
     def get_rec_name(self, name):
         return (
@@ -265,9 +261,9 @@ class Instalment(
     def get_convention_date(cls, instalments, names):
         return {
             name: {
-                i.id: getattr(
-                    i.tranche if name == 'notified_on' else i.convention,
-                    name)
+                i.id: (
+                    i._compute_notified_on() if name == 'notified_on'
+                    else getattr(i.convention, name))
                 for i in instalments}
             for name in names}
 
@@ -299,8 +295,17 @@ class Instalment(
                 result[name][instalment.id] = values[name]
         return result
 
+    def _compute_notified_on(self):
+        "Return the day on which the partner was told of the vote."
+        return self.tranche.notified_on
+
+    @classmethod
+    def _notified_on(cls, instalment, tranche):
+        "Return the SQL of what ``_compute_notified_on`` returns."
+        return tranche.notified_on
+
     def _compute_due_since(self):
-        notified_on = self.tranche.notified_on
+        notified_on = self._compute_notified_on()
         if (not notified_on
                 or self.state == 'cancelled'
                 or any(self._awaits(c) for c in self.conditions)):
@@ -336,7 +341,7 @@ class Instalment(
             condition, condition=link.condition == condition.id)
         own = link.instalment == instalment.id
         awaited = cls._awaiting(instalment, tranche, condition)
-        notified_on = tranche.notified_on
+        notified_on = cls._notified_on(instalment, tranche)
         base = Case(
             ((instalment.trigger == 'date')
                 & (instalment.date > notified_on), instalment.date),
@@ -367,13 +372,13 @@ class Instalment(
             int(Parameter.get('L05_PAYMENT_DELAY')))
 
     @classmethod
-    def search_due_since(cls, name, clause):
+    def search_date(cls, name, clause):
         _, operator, value = clause
         Operator = fields.SQL_OPERATORS[operator]
         instalment = cls.__table__()
         tranche = Pool().get('grant.tranche').__table__()
         date = getattr(cls, f'_{name}')(instalment, tranche)
-        where = cls.due_since._domain_add_null(
+        where = cls._fields[name]._domain_add_null(
             date, operator, value, Operator(date, value))
         return [('id', 'in', instalment.join(
                     tranche, condition=instalment.tranche == tranche.id
@@ -743,19 +748,27 @@ class Blocker(ModelSQL, ModelView):
                 & deliberation.state.in_(list(states))))
 
     @classmethod
+    def _voted(cls, base):
+        "Return the condition that the instalment rests on a vote."
+        return ((base.tranche.status == 'voted')
+            & cls._decided(base, 'voted', 'executory'))
+
+    @classmethod
+    def _awaits_act(cls, base):
+        "Return the condition that its vote is not executory."
+        return cls._decided(base, 'voted')
+
+    @classmethod
     def _not_voted(cls):
         base = cls._base()
         return cls._select(
-            base, (base.tranche.status != 'voted')
-            | ~cls._decided(base, 'voted', 'executory'),
-            since=base.convention.agreed_on)
+            base, ~cls._voted(base), since=base.convention.agreed_on)
 
     @classmethod
     def _not_executory(cls):
         base = cls._base()
         return cls._select(
-            base, cls._decided(base, 'voted'),
-            since=base.convention.frozen_on)
+            base, cls._awaits_act(base), since=base.convention.frozen_on)
 
     @classmethod
     def _anomaly(cls):
@@ -905,16 +918,19 @@ class Blocker(ModelSQL, ModelView):
         return cls._select(
             base, instalment.trigger.in_(EVENTS)
             & (instalment.triggered_on == Null),
-            since=base.tranche.notified_on,
+            since=Pool().get('grant.instalment')._notified_on(
+                instalment, base.tranche),
             origin=cls._origin('grant.instalment', instalment.id))
 
     @classmethod
     def _tranche_not_notified(cls):
+        Instalment = Pool().get('grant.instalment')
         base = cls._base()
+        notified_on = Instalment._notified_on(base.instalment, base.tranche)
         return cls._select(
             base, base.convention.state.in_(sorted(LIVE_STATES))
-            & (base.tranche.status == 'voted')
-            & (base.tranche.notified_on == Null))
+            & cls._voted(base)
+            & (notified_on == Null))
 
     @classmethod
     def _amount_changed(cls):

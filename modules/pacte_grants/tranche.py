@@ -181,19 +181,26 @@ class Tranche(
                         convention=convention.rec_name,
                         state=convention.state_label))
             tranche.check_executory()
-            date = tranche.notification_date or today
-            if date > today or date < convention.notified_on:
-                raise PeriodError(gettext(
-                        'pacte_grants.msg_tranche_notification_date',
-                        tranche=tranche.rec_name,
-                        date=date.strftime('%d/%m/%Y'),
-                        notified=convention.notified_on.strftime(
-                            '%d/%m/%Y')))
-            by_date[date].append(tranche)
+            by_date[tranche.get_notification_date(today)].append(tranche)
         for date, sub in by_date.items():
             cls.write(sub, {'notified_on': date, 'notified_by': user.id})
 
+    def get_notification_date(self, today):
+        """Return when the partner was told: the date that was entered, today
+        by default.
 
+        Raise ``PeriodError`` if it is in the future or before the
+        notification of the convention.
+        """
+        date = self.notification_date or today
+        notified_on = self.convention.notified_on
+        if date > today or date < notified_on:
+            raise PeriodError(gettext(
+                    'pacte_grants.msg_tranche_notification_date',
+                    tranche=self.rec_name,
+                    date=date.strftime('%d/%m/%Y'),
+                    notified=notified_on.strftime('%d/%m/%Y')))
+        return date
 
 
 class Convention(metaclass=PoolMeta):
@@ -255,11 +262,16 @@ class Convention(metaclass=PoolMeta):
         for convention in cls.claim(conventions):
             if convention.freezing_state not in OPEN_STATES:
                 cls.check_transition([convention], 'draft')
-            by_year = defaultdict(Decimal)
-            for application in convention.applications:
-                by_year[application.year] += (
-                    application.proposed_amount or Decimal(0))
-            Tranche.set_amounts(convention, by_year)
+            Tranche.set_amounts(convention, convention.proposed_amounts)
+
+    @property
+    def proposed_amounts(self):
+        "What its applications propose (euros), by year."
+        amounts = defaultdict(Decimal)
+        for application in self.applications:
+            amounts[application.year] += (
+                application.proposed_amount or Decimal(0))
+        return amounts
 
     @classmethod
     def set_voted_amount(cls, convention, year, amount):
@@ -281,13 +293,9 @@ class Convention(metaclass=PoolMeta):
                 'amount_confirmed_by': None,
                 })
 
-
     def get_agreement_reasons(self):
         reasons = super().get_agreement_reasons()
-        proposed = defaultdict(Decimal)
-        for application in self.applications:
-            proposed[application.year] += (
-                application.proposed_amount or Decimal(0))
+        proposed = self.proposed_amounts
         amounts = {t.year: t.amount for t in self.tranches}
         for year, amount in sorted(proposed.items()):
             if amounts.get(year, 0) != amount:

@@ -24,6 +24,7 @@ from trytond.transaction import Transaction, without_check_access
 from .check import year_domain
 from .convention import DEAD_STATES
 from .party import PUBLIC_KINDS
+from .scheme import CompanyMixin
 
 _DRAWN = ['certified', 'approved', 'paying', 'paid']
 
@@ -66,14 +67,11 @@ class Context(ModelView):
         return Pool().get('ir.date').today().year
 
 
-class Statement(ModelSQL, ModelView):
+class Statement(CompanyMixin, ModelSQL, ModelView):
     "What the exercise leaves of each accounting commitment."
     __name__ = 'grant.year_end.statement'
     __string__ = "Year-end Statement"
 
-    company = fields.Many2One('company.company', "Company", required=True)
-    currency = fields.Function(fields.Many2One(
-            'currency.currency', "Currency"), 'on_change_with_currency')
     exercise = fields.Integer("Exercise")
     commitment = fields.Many2One('grant.commitment', "Commitment")
     finance_number = fields.Char(
@@ -381,13 +379,10 @@ class Statement(ModelSQL, ModelView):
                 Max(Case((cls._settled(tranche.id, end), 1), else_=0)
                     ).as_('settled'),
                 where=(instalment.state == 'planned')
-                & (tranche.status == 'voted')
+                & ((tranche.status == 'voted')
+                    | (instalment.advance_decision != Null))
                 & ~convention.state.in_(sorted(DEAD_STATES | {'closed'})),
                 group_by=[tranche.convention, tranche.year]))
-
-    @fields.depends('company')
-    def on_change_with_currency(self, name=None):
-        return self.company.currency if self.company else None
 
     @classmethod
     def view_attributes(cls):
@@ -412,15 +407,12 @@ class Statement(ModelSQL, ModelView):
             ('finance_number', *clause[1:])]
 
 
-class Beneficiary(ModelSQL, ModelView):
+class Beneficiary(CompanyMixin, ModelSQL, ModelView):
     """The grants of a beneficiary in an exercise, for the annex to the
     accounts (L35)."""
     __name__ = 'grant.year_end.beneficiary'
     __string__ = "Grants by Beneficiary"
 
-    company = fields.Many2One('company.company', "Company", required=True)
-    currency = fields.Function(fields.Many2One(
-            'currency.currency', "Currency"), 'on_change_with_currency')
     party = fields.Many2One(
         'party.party', "Beneficiary",
         context={'company': Eval('company', -1)}, depends={'company'})
@@ -527,10 +519,6 @@ class Beneficiary(ModelSQL, ModelView):
         if not cases:
             return Literal(False)
         return Case(*cases, else_=Literal(False))
-
-    @fields.depends('company')
-    def on_change_with_currency(self, name=None):
-        return self.company.currency if self.company else None
 
     @classmethod
     def view_attributes(cls):
