@@ -756,7 +756,7 @@ class Instalment(metaclass=PoolMeta):
         settled = [
             i for i in instalments
             if i.payment and i.payment.journal.process_method == METHOD]
-        others = [i for i in instalments if i not in settled]
+        others = [i for i in instalments if i not in set(settled)]
         ids = []
         if others:
             ids += super().process(others)['res_id']
