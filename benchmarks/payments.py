@@ -13,7 +13,8 @@ request and a transaction of its own.  Prints, for each step:
 - the seconds, and the milliseconds by instalment of the two sizes with their
   ratio: 1 when the time grows as the count does;
 - the SELECTs by selection, the least and the most: the same number when they
-  do not depend on what was done before;
+  do not depend on what was done before (a run of more than five minutes may
+  empty a cache of the process, and one selection fills it again);
 - the memory of the last selection over that of the first one, each at its
   highest: 1 when it is flat.
 
