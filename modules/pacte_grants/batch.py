@@ -753,10 +753,13 @@ class Instalment(metaclass=PoolMeta):
         """Send approved instalments to the payer; where the journal makes
         pre-settlement files, in batches that are transmitted at once."""
         Group = Pool().get('account.payment.group')
-        settled = [
-            i for i in instalments
-            if i.payment and i.payment.journal.process_method == METHOD]
-        others = [i for i in instalments if i not in set(settled)]
+        settled, others = [], []
+        for instalment in instalments:
+            payment = instalment.payment
+            if payment and payment.journal.process_method == METHOD:
+                settled.append(instalment)
+            else:
+                others.append(instalment)
         ids = []
         if others:
             ids += super().process(others)['res_id']
