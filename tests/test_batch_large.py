@@ -142,7 +142,7 @@ class SelectionsTestCase(RefusalCase):
                 for i in range(0, self.count, self.selection)]
             with self.subTest(button=button, counts=counts):
                 selects, rows = zip(*counts, strict=True)
-                self.assertLessEqual(max(selects) - min(selects), 5)
+                self.assertLessEqual(max(selects) - min(selects), 1)
                 self.assertLessEqual(max(rows), min(rows) * 1.02 + 5)
 
 

@@ -443,9 +443,10 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
         Configuration = pool.get('grant.configuration')
         Convention = pool.get('grant.convention')
         Instalment = pool.get('grant.instalment')
-        # Browsed together, what belongs to them is read together too.
-        instalments = Instalment.browse(
-            list({line.payment.instalment.id for line in lines}))
+        # Browsed together and in the order of the rows, what belongs to them
+        # is read together too.
+        instalments = Instalment.browse(list(dict.fromkeys(
+                    line.payment.instalment.id for line in lines)))
         conventions = Convention.browse(
             list({i.convention.id for i in instalments}))
         return {
