@@ -6,17 +6,30 @@
     make bench                  # 500, then 5,000
     make bench ARGS="50 500"    # others
 
-Prints, for each step, the SELECTs and the milliseconds by instalment, the
-ratio between the two sizes (10 when the time grows with the count) and the
-memory at its highest.  The database is that of TRYTOND_DATABASE_URI, an
-SQLite in memory by default.
+The instalments are those of one convention: the worst case, since whatever a
+step reads of the whole convention grows with them.  A user's selection is a
+request and a transaction of its own.  Prints, for each step:
+
+- the seconds, and the milliseconds by instalment of the two sizes with their
+  ratio: 1 when the time grows as the count does;
+- the SELECTs by selection, the least and the most: the same number when they
+  do not depend on what was done before (a run of more than five minutes may
+  empty a cache of the process, and one selection fills it again);
+- the memory of the last selection over that of the first one, each at its
+  highest: 1 when it is flat.
+
+The database is that of TRYTOND_DATABASE_URI, an SQLite in memory by default,
+which counts as memory too.
 """
+import ctypes
+import gc
 import os
 import resource
 import sys
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -40,49 +53,99 @@ from tests.refusal import forget, without_converter  # noqa: E402
 from tests.road import Road  # noqa: E402
 from tests.tools import count_queries  # noqa: E402
 
-# A user's selection is sent in chunks of this size.
+# A user's selection.
 CHUNK = 500
+# Of what the caches of the process are filled with.
+WARM_UP = 10
+STEPS = [('claire', 'certify'), ('paul', 'approve'), ('nadia', 'process')]
+
+
+class Request(NamedTuple):
+    "What one selection took: seconds, SELECTs, memory at its highest (KiB)."
+    seconds: float
+    selects: int
+    memory: int
+
+
+def trim():
+    "Give back what is not used and forget how high the memory was."
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path('/proc/self/clear_refs').write_text('5')
+    except (AttributeError, OSError):
+        # Elsewhere than on Linux the memory is that of the whole run.
+        pass
+
+
+def read_memory():
+    "Return the memory at its highest (KiB)."
+    try:
+        status = Path('/proc/self/status').read_text()
+        return int(status.split('VmHWM:')[1].split()[0])
+    except (IndexError, OSError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def press(road, login, button, ids):
+    "Press the button on the instalments in a request of its own."
+    trim()
+    start = time.perf_counter()
+    with Transaction().start(DB_NAME, 1), road.system():
+        Instalment = Pool().get('grant.instalment')
+        with count_queries() as queries:
+            road.press(login, Instalment.browse(ids), button)
+    seconds = time.perf_counter() - start
+    return Request(seconds, queries.selects, read_memory())
 
 
 def measure(road, login, button, ids):
-    "Press the button chunk by chunk; return seconds and SELECTs by chunk."
-    Instalment = Pool().get('grant.instalment')
-    seconds, selects = 0, []
-    for chunk in grouped_slice(ids, CHUNK):
+    "Press the button selection by selection; return the requests."
+    return [
+        press(road, login, button, list(chunk))
+        for chunk in grouped_slice(ids, CHUNK)]
+
+
+def prepare(road, count):
+    "Return the ids of so many instalments that may be certified."
+    with Transaction().start(DB_NAME, 1), road.system():
+        ids = road.to_instalments(count)
         forget()
-        with count_queries() as queries:
-            start = time.perf_counter()
-            road.press(login, Instalment.browse(list(chunk)), button)
-            seconds += time.perf_counter() - start
-        selects.append(queries.selects)
-    return seconds, selects
+    return ids
 
 
 def main(sizes):
+    small, large = sizes
     activate_module('pacte_grants', lang='fr')
     results = {}
-    with without_converter(), Transaction().start(DB_NAME, 1) as transaction:
-        road = Road(authorised=Decimal(10 ** 9))
-        road.use_batches()
-        steps = [
-            ('claire', 'certify'), ('paul', 'approve'), ('nadia', 'process')]
-        for size in sizes:
-            ids = road.to_instalments(size)
-            for login, button in steps:
-                results[size, button] = measure(road, login, button, ids)
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            print(f"{size:>6} : {memory // 1024} Mio")
-        transaction.rollback()
-    small, large = sizes
-    for _, button in steps:
-        seconds = {s: results[s, button][0] for s in sizes}
-        print(
-            f"{button:<8}",
-            *(f"{s} : {1000 * seconds[s] / s:.1f} ms, "
-                f"{max(results[s, button][1])} SELECT" for s in sizes),
-            f"× {seconds[large] / seconds[small]:.1f} "
-            f"pour {large / small:.0f} fois plus", sep=' | ')
-    drop_db()
+    try:
+        with without_converter():
+            with Transaction().start(DB_NAME, 1):
+                road = Road(authorised=Decimal(10 ** 9))
+                road.use_batches()
+            for size in [min(WARM_UP, small), small, large]:
+                ids = prepare(road, size)
+                for login, button in STEPS:
+                    results[size, button] = measure(road, login, button, ids)
+    finally:
+        drop_db()
+    print(
+        f"{'':<8} | {'secondes':^15} | {'ms par versement':^22} | "
+        f"{'SELECT par envoi':^16} | {'mémoire (Mio)':^16}")
+    for _, button in STEPS:
+        requests = {size: results[size, button] for size in sizes}
+        seconds = {
+            size: sum(r.seconds for r in requests[size]) for size in sizes}
+        each = {size: 1000 * seconds[size] / size for size in sizes}
+        selects = {r.selects for size in sizes for r in requests[size]}
+        first, last = requests[large][0].memory, requests[large][-1].memory
+        print(' | '.join([
+                    f'{button:<8}',
+                    f'{seconds[small]:>6.1f} – {seconds[large]:>6.1f}',
+                    f'{each[small]:>5.1f} – {each[large]:>5.1f} : '
+                    f'× {each[large] / each[small]:.2f}',
+                    f'{min(selects):>6} – {max(selects):<7}',
+                    f'{last // 1024:>8} : × {last / first:.2f}']))
 
 
 if __name__ == '__main__':

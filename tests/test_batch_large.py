@@ -4,11 +4,12 @@
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
-from .refusal import attempt, forget
+from .refusal import RefusalCase, attempt, forget
 from .test_batch import BatchCase, answers
 from .tools import count_queries
 
 COUNT = 200
+STEPS = [('claire', 'certify'), ('paul', 'approve'), ('nadia', 'process')]
 # Line of the batch, the payer's words, who corrects.
 REJECTIONS = [
     (17, "RIB : titulaire différent", 'paul'),
@@ -103,9 +104,7 @@ class LargeTestCase(BatchCase):
     def test_selects(self):
         "One, fifty or two hundred: the same number of SELECTs"
         Instalment = Pool().get('grant.instalment')
-        for login, button in [
-                ('claire', 'certify'), ('paul', 'approve'),
-                ('nadia', 'process')]:
+        for login, button in STEPS:
             counts = [
                 self.selects(login, button, n) for n in [1, 50, COUNT]]
             with self.subTest(button=button, counts=counts):
@@ -113,4 +112,38 @@ class LargeTestCase(BatchCase):
             self.road.press(login, Instalment.browse(self.ids), button)
 
 
-del BatchCase
+class SelectionsTestCase(RefusalCase):
+    "What selections of a long year read does not depend on those before"
+    count, selection = 240, 60
+
+    @classmethod
+    def prepare(cls):
+        cls.road.use_batches()
+        # What the caches of the process are filled with
+        for count in [cls.selection, cls.count]:
+            cls.ids = cls.road.to_instalments(count)
+            if count == cls.selection:
+                for login, button in STEPS:
+                    cls.press(login, button, cls.ids)
+
+    @classmethod
+    def press(cls, login, button, ids):
+        "Return the SELECTs and how many rows they returned."
+        forget()
+        with count_queries() as queries:
+            cls.road.press(
+                login, Pool().get('grant.instalment').browse(ids), button)
+        return queries.selects, queries.rows
+
+    def test_selections(self):
+        for login, button in STEPS:
+            counts = [
+                self.press(login, button, self.ids[i:i + self.selection])
+                for i in range(0, self.count, self.selection)]
+            with self.subTest(button=button, counts=counts):
+                selects, rows = zip(*counts, strict=True)
+                self.assertLessEqual(max(selects) - min(selects), 1)
+                self.assertLessEqual(max(rows), min(rows) * 1.02 + 5)
+
+
+del BatchCase, RefusalCase

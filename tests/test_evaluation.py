@@ -534,6 +534,52 @@ class FrozenTestCase(EvaluationCase):
                 rating.__class__.delete([rating])
 
 
+class EraseTestCase(EvaluationCase):
+    "What goes with the partner when it is erased"
+
+    def erase(self, party):
+        party = self.fresh(party)
+        party.__class__.write([party], {'active': False})
+        Erase = Pool().get('party.erase', type='wizard')
+        session_id, _, _ = Erase.create()
+        Erase.execute(session_id, {'ask': {'party': party.id}}, 'erase')
+        Erase.delete(session_id)
+        forget()
+
+    def test_erase(self):
+        pool = Pool()
+        evaluation = self.open()
+        with self.road.as_user('claire'):
+            pool.get('grant.evaluation.meeting').create([{
+                        'evaluation': evaluation.id,
+                        'date': self.road.today, 'public': "Riverains",
+                        'participants': 12, 'text': "Camille a bien ri."}])
+        evaluation = self.validate(evaluation=self.fresh(evaluation))
+
+        def texts():
+            found = self.fresh(evaluation)
+            return (
+                found.partner_view, found.partner_file,
+                [line.partner_comment for line in found.lines],
+                [m.text for m in found.meetings])
+
+        before = texts()
+        self.assertNotIn(None, before)
+        with self.road.system():
+            self.erase(self.road.create_party())
+            self.assertEqual(texts(), before)
+            application, = self.convention.applications
+            set_state(application, 'renounced')
+            self.erase(self.convention.party)
+        self.assertEqual(texts(), (None, None, [None, None], ['****']))
+        evaluation = self.fresh(evaluation)
+        self.assertEqual(evaluation.state, 'validated')
+        self.assertEqual(
+            [line.agreed_comment for line in evaluation.lines],
+            ["Regard agreed"] * 2)
+        self.assertEqual(evaluation.meetings[0].participants, 12)
+
+
 class CalendarTestCase(EvaluationCase):
 
     def dated(self, kind, start, end):

@@ -262,6 +262,42 @@ class HoldTestCase(HoldCase):
                     self.assertEqual(
                         record.suspended, record in suspended)
 
+    def test_suspended_since(self):
+        "Lists say since when: the first of the holds that are effective"
+        pool = Pool()
+        Due = pool.get('grant.due')
+        Instalment = pool.get('grant.instalment')
+        convention = self.dossier.convention
+
+        def since():
+            forget()
+            with self.road.as_user('lea'):
+                dues = Due.read(
+                    [d.id for d in Due.search(
+                            [('convention', '=', convention.id)])],
+                    ['suspended_since'])
+                due, = {d['suspended_since'] for d in dues}
+                row, = Instalment.read(
+                    [self.dossier.instalment.id], ['suspended_since'])
+            return row['suspended_since'], due
+
+        def place(target, days):
+            hold = self.place(target)
+            date = self.road.today - dt.timedelta(days=days)
+            self.move(hold, placed_on=date)
+            return hold, date
+
+        self.assertEqual(since(), (None, None))
+        _, recent = place(self.dossier.party, 2)
+        self.assertEqual(since(), (recent, recent))
+        hold, early = place(convention, 9)
+        self.assertEqual(since(), (early, early))
+        self.lift(hold)
+        self.assertEqual(since(), (recent, recent))
+        # That of one payment is not one of the convention
+        _, own = place(self.dossier.instalment, 5)
+        self.assertEqual(since(), (own, recent))
+
     def test_can_pay(self):
         "The partner and the convention say whether and why not"
         def answers():

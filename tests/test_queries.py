@@ -170,6 +170,12 @@ class QueriesTestCase(RefusalCase):
             holds = [h.id for h in Hold.place(
                     Convention.browse(self.conventions), 'audit')]
         self.assertListConstant('grant.hold', 'hold_view_list', holds)
+        dues = [d.id for d in pool.get('grant.due').search([
+                    ('convention', 'in', self.conventions),
+                    ('kind', '=', 'condition')])]
+        self.assertListConstant('grant.due', 'due_view_list', dues)
+        self.assertListConstant(
+            'grant.instalment', 'instalment_view_list', self.advances)
         self.assertListConstant(
             'grant.convention', 'convention_view_list', self.conventions)
 

@@ -16,7 +16,14 @@ _LOG = re.compile(r'"ir_model_log"')
 
 
 class Queries(list):
-    "The SQL statements that a block ran, those of ir.model.log left out."
+    """The SQL statements that a block ran, those of ir.model.log left out.
+
+    ``rows`` is how many rows they returned.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.rows = 0
 
     def _count(self, pattern):
         return sum(bool(pattern.match(query)) for query in self)
@@ -54,11 +61,28 @@ class _Cursor:
         self._record(sql)
         return self._cursor.executemany(sql, *args, **kwargs)
 
+    def fetchone(self):
+        row = self._cursor.fetchone()
+        self._queries.rows += row is not None
+        return row
+
+    def fetchmany(self, *args, **kwargs):
+        rows = self._cursor.fetchmany(*args, **kwargs)
+        self._queries.rows += len(rows)
+        return rows
+
+    def fetchall(self):
+        rows = self._cursor.fetchall()
+        self._queries.rows += len(rows)
+        return rows
+
     def __getattr__(self, name):
         return getattr(self._cursor, name)
 
     def __iter__(self):
-        return iter(self._cursor)
+        for row in self._cursor:
+            self._queries.rows += 1
+            yield row
 
     def __enter__(self):
         self._cursor.__enter__()
@@ -87,7 +111,8 @@ class _Connection:
 def count_queries():
     """Record the SQL that the current transaction runs in the block.
 
-    Yields a list of statements with the counts selects, inserts and updates.
+    Yields a list of statements with the counts selects, inserts, updates and
+    rows.
     Run the code once before, so that the caches are warm.
     """
     transaction = Transaction()

@@ -443,9 +443,10 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
         Configuration = pool.get('grant.configuration')
         Convention = pool.get('grant.convention')
         Instalment = pool.get('grant.instalment')
-        # Browsed together, what belongs to them is read together too.
-        instalments = Instalment.browse(
-            list({line.payment.instalment.id for line in lines}))
+        # Browsed together and in the order of the rows, what belongs to them
+        # is read together too.
+        instalments = Instalment.browse(list(dict.fromkeys(
+                    line.payment.instalment.id for line in lines)))
         conventions = Convention.browse(
             list({i.convention.id for i in instalments}))
         return {
@@ -753,10 +754,13 @@ class Instalment(metaclass=PoolMeta):
         """Send approved instalments to the payer; where the journal makes
         pre-settlement files, in batches that are transmitted at once."""
         Group = Pool().get('account.payment.group')
-        settled = [
-            i for i in instalments
-            if i.payment and i.payment.journal.process_method == METHOD]
-        others = [i for i in instalments if i not in settled]
+        settled, others = [], []
+        for instalment in instalments:
+            payment = instalment.payment
+            if payment and payment.journal.process_method == METHOD:
+                settled.append(instalment)
+            else:
+                others.append(instalment)
         ids = []
         if others:
             ids += super().process(others)['res_id']

@@ -94,6 +94,12 @@ class Due(ModelSQL, ModelView):
             ], "Whose Turn", sort=False)
     blocking = fields.Boolean(
         "Holds Back", help="A payment waits for it.")
+    suspended_since = fields.Function(
+        fields.Date(
+            "Payments Suspended Since",
+            help="The day of the first effective hold on the convention or "
+            "on the partner."),
+        'get_suspended_since')
     late_days = fields.Function(
         fields.Integer("Days Late"), 'get_late_days')
     what = fields.Function(fields.Char("What"), 'get_what')
@@ -160,6 +166,7 @@ class Due(ModelSQL, ModelView):
                     If((due < Date(delta_days=15))
                         | (Eval('status') == 'to_verify'), 'warning', '')),
                 ['due_date', 'status']),
+            ('/tree/field[@name="suspended_since"]', 'visual', 'warning'),
             ]
 
     def get_rec_name(self, name):
@@ -313,6 +320,25 @@ class Due(ModelSQL, ModelView):
                 where=(piece.valid_until <= until) & ~renewed)
 
     # The columns
+
+    @classmethod
+    def get_suspended_since(cls, dues, name):
+        pool = Pool()
+        Hold = pool.get('grant.hold')
+        rows = cls.read(
+            [d.id for d in dues], ['company', 'party', 'convention'])
+        holds = {
+            target: Hold.get_effective_on(target, Model.browse(list({
+                            row[target] for row in rows if row[target]})))
+            for target, Model in [
+                ('party', pool.get('party.party')),
+                ('convention', pool.get('grant.convention'))]}
+        return {
+            row['id']: min((
+                    hold.placed_on for target, found in holds.items()
+                    for hold in found.get(row[target], [])
+                    if hold.company.id == row['company']), default=None)
+            for row in rows}
 
     @classmethod
     def get_late_days(cls, dues, name):

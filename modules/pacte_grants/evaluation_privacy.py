@@ -1,7 +1,10 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
-"What a text that is published may not hold about persons."
+"""What a text that is published may not hold about persons, and what of an
+evaluation goes with its partner when that one is erased."""
 import re
+
+from trytond.pool import Pool, PoolMeta
 
 _PATTERNS = [
     re.compile(r'[\w.+-]+@[\w-]+\.[\w.-]+'),
@@ -23,3 +26,24 @@ def find_personal_data(text, names=()):
         if name and name.casefold() in folded and name not in found:
             found.append(name)
     return found
+
+
+class PartyErase(metaclass=PoolMeta):
+    __name__ = 'party.erase'
+
+    def to_erase(self, party_id):
+        """Add what the partner wrote and what users and inhabitants said of
+        it; the shared view and the ratings are the Department's too."""
+        pool = Pool()
+        Evaluation = pool.get('grant.evaluation')
+        Line = pool.get('grant.evaluation.line')
+        Meeting = pool.get('grant.evaluation.meeting')
+        return super().to_erase(party_id) + [
+            (Evaluation, [('party', '=', party_id)], True,
+                ['partner_view', 'partner_file', 'partner_filename'],
+                [None] * 3),
+            (Line, [('evaluation.party', '=', party_id)], True,
+                ['partner_comment'], [None]),
+            (Meeting, [('evaluation.party', '=', party_id)], True,
+                ['text'], ['****']),
+            ]

@@ -641,6 +641,10 @@ class Instalment(_SuspendedMixin, metaclass=PoolMeta):
             help="A hold on it, its convention or its partner is "
             "effective."),
         'get_suspended', searcher='search_suspended')
+    suspended_since = fields.Function(
+        fields.Date(
+            "Suspended Since", help="The day of the first effective hold."),
+        'get_suspended_since')
     holds = fields.Function(
         fields.Many2Many('grant.hold', None, None, "Holds"), 'get_holds')
     held_days = fields.Function(fields.Integer(
@@ -662,6 +666,20 @@ class Instalment(_SuspendedMixin, metaclass=PoolMeta):
                 ('id', 'not in', own),
                 ('convention', 'not in', convention),
                 ('convention.party', 'not in', party)])
+
+    @classmethod
+    def get_suspended_since(cls, instalments, name):
+        holds = Pool().get('grant.hold').get_applying(
+            instalments, effective=True)
+        return {
+            i.id: min((h.placed_on for h in holds[i.id]), default=None)
+            for i in instalments}
+
+    @classmethod
+    def view_attributes(cls):
+        return super().view_attributes() + [
+            ('/tree/field[@name="suspended_since"]', 'visual', 'warning'),
+            ]
 
     @classmethod
     def get_holds(cls, instalments, name):

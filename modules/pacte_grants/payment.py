@@ -368,13 +368,15 @@ class Instalment(metaclass=PoolMeta):
 
     @classmethod
     def _drawn(cls, commitments):
-        "Return what live instalments take of each commitment, by id."
+        "Return what live instalments take of each commitment, by id (euros)."
+        instalment = cls.__table__()
         used = defaultdict(Decimal)
-        for instalment in cls.search([
-                    ('commitment', 'in', [c.id for c in commitments]),
-                    ('state', 'in', ['certified'] + APPROVED),
-                    ]):
-            used[instalment.commitment.id] += instalment.amount
+        for sub in grouped_slice({c.id for c in commitments}, SLICE):
+            used.update(read_sums(instalment.select(
+                        instalment.commitment, Sum(instalment.amount),
+                        where=reduce_ids(instalment.commitment, sub)
+                        & instalment.state.in_(['certified'] + APPROVED),
+                        group_by=[instalment.commitment])))
         return used
 
     @classmethod
