@@ -2,8 +2,9 @@
 # this repository contains the full copyright notices and license terms.
 """The file of a payment: its pieces in one PDF, in the payer's order.
 
-The decision, the convention with its amendments, then the accepted evidence
-(CGCT, annex I, D1617-19); the bank account stands on the cover, masked.
+The decision, the convention with its amendments, for a balance its settled
+calculation, then the accepted evidence (CGCT, annex I, D1617-19); the bank
+account stands on the cover, masked.
 """
 import io
 
@@ -17,11 +18,12 @@ from trytond.transaction import without_check_access
 from .check import money
 from .condition import FULFILLED
 from .document import _identity
+from .liquidation_document import STATEMENT
 from .reminder import ReminderLetter
 from .wording import long_date
 
 # The order of the pieces; other kinds are not the payer's.
-_ORDER = ['letter', 'signed', 'convention', 'amendment']
+_ORDER = ['letter', 'signed', 'convention', 'amendment', STATEMENT]
 
 
 def merge(files):
@@ -78,13 +80,13 @@ class PaymentFile(ReminderLetter):
         instalment = Pool().get('grant.instalment')(instalment.id)
         documents = [
             d for d in instalment.convention.documents
-            if d.state == 'sealed' and d.kind in _ORDER]
+            if d.state == 'sealed' and d.kind in _ORDER
+            and (d.kind != STATEMENT or cls._is_settled(instalment, d))]
         signed = {d.signs for d in documents if d.kind == 'signed'}
         documents = sorted(
             # The signed copy stands for what was sent to be signed.
             (d for d in documents if d not in signed),
-            key=lambda d: (
-                d.kind == 'amendment', _ORDER.index(d.kind), d.issued_on))
+            key=lambda d: (_ORDER.index(d.kind), d.issued_on))
         pieces = [
             (d.rec_name, to_pdf(d.pdf or d.data)) for d in documents]
         for condition in instalment.conditions:
@@ -93,6 +95,15 @@ class PaymentFile(ReminderLetter):
                         condition.evidence_filename or condition.rec_name,
                         to_pdf(condition.evidence_file)))
         return pieces
+
+    @staticmethod
+    def _is_settled(instalment, statement):
+        "Return whether the statement is what settles the balance."
+        liquidation = statement.liquidation
+        return (
+            instalment.kind == 'balance'
+            and liquidation.tranche == instalment.tranche
+            and liquidation.state == 'established')
 
     @classmethod
     def get_context(cls, records, header, data):
