@@ -13,7 +13,7 @@ from .refusal import forget, set_state
 from .test_liquidation import LiquidationCase
 
 
-class RecoveryTestCase(LiquidationCase):
+class RecoveryCase(LiquidationCase):
     "8 000 € of 20 000 €: 4 000 € acquired, 5 000 € paid, 1 000 € to recover"
 
     @classmethod
@@ -38,6 +38,9 @@ class RecoveryTestCase(LiquidationCase):
         road.write('marc', recovery, decision="Dépenses inférieures")
         road.press('marc', recovery, 'confirm')
         return road.fresh(recovery)
+
+
+class RecoveryTestCase(RecoveryCase):
 
     def test_proposed(self):
         "The excess is the recovery that is proposed"

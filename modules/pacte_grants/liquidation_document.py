@@ -6,6 +6,8 @@ payer follow it.
 It is sealed when the partner is told and again when the balance is settled;
 one stands at a time.
 """
+import re
+
 from trytond.i18n import gettext
 from trytond.model import Index, ModelView, fields
 from trytond.pool import Pool, PoolMeta
@@ -19,12 +21,14 @@ from .wording import euros
 
 # The kind of document; the letter of its references is L.
 STATEMENT = 'liquidation'
+_BREAK = re.compile(r'[ \t\r\n]+')
 
 
 def calculation_rows(liquidation):
     "Return the lines of the calculation as a document shows them."
     return [{
-            'label': ' '.join(line.label.split()),
+            # The spaces of amounts do not break.
+            'label': _BREAK.sub(' ', line.label).strip(),
             'amount': _signed(line.amount),
             'total': line.code in TOTALS,
             } for line in liquidation.lines]

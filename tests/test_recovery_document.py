@@ -1,0 +1,210 @@
+# This file is part of pacte_grants.  The LICENSE file at the top level of
+# this repository contains the full copyright notices and license terms.
+"""The documents of a liquidation and of a recovery: sealed when they leave,
+one at a time, and the certificate of what was paid."""
+from decimal import Decimal
+
+from trytond.modules.pacte_grants.exceptions import (
+    CompletenessError, FrozenError)
+from trytond.pool import Pool
+from trytond.transaction import without_check_access
+
+from .refusal import forget, set_state
+from .test_document import text
+from .test_recovery import RecoveryCase
+
+
+class DocumentTestCase(RecoveryCase):
+    "1 000 € to recover of a theatre, as in the tests of the recovery"
+
+    def documents(self, record):
+        forget()
+        return [
+            (d.kind, d.version, d.state)
+            for d in sorted(
+                self.road.fresh(record).documents, key=lambda d: d.id)]
+
+    def print_(self, login, report, record):
+        with self.road.as_user(login):
+            Report = Pool().get(report, type='report')
+            extension, data, _, _ = Report.execute([record.id], {
+                    'model': record.__name__, 'id': record.id,
+                    'ids': [record.id],
+                    'action_id': Pool().get('ir.model.data').get_id(
+                        'pacte_grants', f'report_{self.actions[report]}')})
+        return extension, data
+
+    actions = {
+        'grant.liquidation.statement': 'liquidation_odt',
+        'grant.recovery.hearing': 'recovery_hearing_odt',
+        'grant.recovery.decision': 'recovery_decision_odt',
+        }
+
+    # The statement of the liquidation
+
+    def test_statement(self):
+        "Sealed when the partner is told and when the balance is settled"
+        self.accept(8000)
+        liquidation = self.liquidate()
+        self.assertEqual(self.documents(liquidation), [])
+        self.road.press('claire', liquidation, 'notify')
+        self.assertEqual(
+            self.documents(liquidation), [('liquidation', 1, 'sealed')])
+        self.road.write(
+            'claire', liquidation, observations="D’accord.",
+            observations_on=self.road.today, answer="Merci.")
+        self.road.press('claire', liquidation, 'establish')
+        self.assertEqual(self.documents(liquidation), [
+                ('liquidation', 1, 'superseded'),
+                ('liquidation', 2, 'sealed')])
+        document = self.road.fresh(liquidation).documents[0]
+        self.assertTrue(document.intact)
+        events = Pool().get('grant.event').search([
+                ('record', '=', str(liquidation)),
+                ('name', '=', 'documents')])
+        self.assertTrue(any(document.sha256 in e.after for e in events))
+
+    def test_statement_lines(self):
+        "The calculation line by line, to the cent"
+        self.settle(8000)
+        liquidation = self.recovery.liquidation
+        words = text(bytes(liquidation.documents[0].data))
+        for part in [
+                "Subvention votée pour 2", '10 000,00 €', '4 000,00 €',
+                '−5 000,00 €', '1 000,00 €', "mille euros",
+                "Voies et délais de recours", "Merci."]:
+            self.assertIn(part, words)
+        for line in liquidation.lines:
+            self.assertIn(' '.join(line.label.split()), words)
+
+    def test_statement_reopened(self):
+        self.settle(8000)
+        liquidation = self.recovery.liquidation
+        self.road.write('claire', liquidation, reopen_reason="Facture")
+        self.road.press('claire', liquidation, 'reopen')
+        self.assertEqual(
+            {s for _, _, s in self.documents(liquidation)}, {'superseded'})
+        with self.refused(FrozenError), self.road.system():
+            liquidation.__class__.delete([liquidation])
+
+    def test_statement_draft(self):
+        "Before it is told a draft is printed, afterwards what was sealed"
+        self.accept(8000)
+        liquidation = self.liquidate()
+        extension, data = self.print_(
+            'claire', 'grant.liquidation.statement', liquidation)
+        self.assertEqual(extension, 'odt')
+        self.assertIn("Droit acquis", text(data))
+        self.road.press('claire', liquidation, 'notify')
+        forget()
+        _, data = self.print_(
+            'lea', 'grant.liquidation.statement', liquidation)
+        self.assertEqual(
+            bytes(data),
+            bytes(self.road.fresh(liquidation).documents[0].data))
+
+    def test_not_written(self):
+        self.settle(8000)
+        document = self.recovery.liquidation.documents[0]
+        for login in ['lea', 'claire', 'paul', 'alice']:
+            with self.subTest(login=login), self.forbidden():
+                self.road.write(login, document, name="Autre")
+
+    # The letters of the recovery
+
+    def test_decision(self):
+        "Heard on the calculation: the decision alone, with its reasons"
+        recovery = self.confirm(self.propose())
+        self.assertEqual(
+            self.documents(recovery), [('recovery_decision', 1, 'sealed')])
+        words = text(bytes(recovery.documents[0].data))
+        for part in [
+                "1 000,00 €", "mille euros", "Dépenses inférieures",
+                "titre de recettes", "tribunal administratif"]:
+            self.assertIn(part, words)
+        with self.refused(CompletenessError, 'recovery_document_heard'):
+            self.print_('claire', 'grant.recovery.hearing', recovery)
+
+    def test_hearing_letter(self):
+        "Not heard before: a letter says what is held and until when"
+        recovery = self.propose()
+        set_state(recovery.liquidation, 'established', notified_on=None)
+        with self.refused(CompletenessError, 'recovery_document_draft'):
+            self.print_('claire', 'grant.recovery.decision', recovery)
+        self.road.press('claire', recovery, 'notify')
+        self.assertEqual(
+            self.documents(recovery), [('recovery_hearing', 1, 'sealed')])
+        words = text(bytes(self.road.fresh(recovery).documents[0].data))
+        self.assertIn("1 000,00 €", words)
+        self.assertIn("L. 121‑1", words)
+        self.assertNotIn("titre de recettes", words)
+
+    def test_letters_reopened(self):
+        "Going back supersedes what was decided, with its reason"
+        recovery = self.confirm(self.propose())
+        self.road.write('marc', recovery, reopen_reason="Erreur de plume")
+        self.road.press('marc', recovery, 'reopen')
+        self.assertState(recovery, 'notified')
+        self.assertEqual(
+            self.documents(recovery),
+            [('recovery_decision', 1, 'superseded')])
+        self.road.press('marc', recovery, 'confirm')
+        self.assertEqual(self.documents(recovery)[-1],
+            ('recovery_decision', 2, 'sealed'))
+
+    def test_abandoned(self):
+        recovery = self.confirm(self.propose())
+        self.road.write('marc', recovery, abandon_reason="Erreur")
+        self.road.press('marc', recovery, 'abandon')
+        self.assertEqual(
+            self.documents(recovery),
+            [('recovery_decision', 1, 'superseded')])
+        with self.refused(CompletenessError, 'recovery_document_abandoned'):
+            self.print_('claire', 'grant.recovery.decision', recovery)
+
+    def test_order_export(self):
+        "What the payer needs to issue the order, in one saved export"
+        recovery = self.confirm(self.propose())
+        pool = Pool()
+        export = pool.get('ir.export')(pool.get('ir.model.data').get_id(
+                'pacte_grants', 'export_recovery_order'))
+        names = [line.name for line in export.export_fields]
+        with self.road.as_user('paul'):
+            row, = pool.get('grant.recovery').export_data(
+                [recovery], names)
+        values = dict(zip(names, row, strict=True))
+        self.assertEqual(values['amount'], Decimal(1000))
+        self.assertEqual(
+            values['party/name'], self.dossier.convention.party.name)
+        self.assertIn('62000', values['debtor_address'])
+        self.assertEqual(values['confirmed_on'], self.road.today)
+
+    # The certificate of payment
+
+    def certify(self, instalments):
+        Report = Pool().get('grant.instalment.certificate', type='report')
+        with without_check_access():
+            action = Pool().get('ir.action.report')(
+                Pool().get('ir.model.data').get_id(
+                    'pacte_grants', 'report_payment_certificate'))
+            ids = [i.id for i in instalments]
+            records = Report._get_records(ids, 'grant.instalment', {})
+            context = Report.get_context(
+                records, {'company': self.road.company}, {})
+            return text(bytes(Report.render(action, context)))
+
+    def test_certificate(self):
+        forget()
+        advance = self.road.fresh(self.payments.advance)
+        words = self.certify([advance])
+        for part in [
+                advance.paid_on.strftime('%d/%m/%Y'), '5 000,00 €',
+                "cinq mille euros", advance.convention.number]:
+            self.assertIn(part, words)
+
+    def test_certificate_of_nothing(self):
+        "What is not paid is not certified"
+        with self.refused(CompletenessError, 'payment_certificate_unpaid'):
+            self.certify([
+                    self.road.fresh(self.payments.advance),
+                    self.road.fresh(self.payments.balance)])
