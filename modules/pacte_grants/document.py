@@ -437,6 +437,31 @@ def has_converter():
     return bool(command and shutil.which(command[0]))
 
 
+def draft_pdf(make_pdf, draft, record):
+    """Return the PDF (bytes) of the draft (an ODT, bytes) of the record.
+
+    ``make_pdf`` is that of the report.  Raise ``CompletenessError`` with the
+    reason if there is none.
+    """
+    pdf, status = make_pdf(draft)
+    if not pdf:
+        raise CompletenessError(
+            gettext('pacte_grants.msg_document_draft_no_pdf',
+                convention=record.rec_name),
+            gettext('pacte_grants.msg_document_no_converter'
+                if status == 'no_converter'
+                else 'pacte_grants.msg_document_pdf_failed'))
+    return pdf
+
+
+def make_pdfs(make_pdf, files):
+    """Return what ``make_pdf`` of the report returns for each of the files,
+    all of them converted together if that can be."""
+    return [
+        (pdf, 'made') if pdf else make_pdf(data)
+        for data, pdf in zip(files, _make_pdfs(files), strict=True)]
+
+
 def _make_pdfs(files):
     """Return the PDF (bytes) of each file, the converter being started once
     for all of them, or ``None`` for those that are to be made alone."""
@@ -669,14 +694,7 @@ class _ConventionReport(CompanyReport):
                 type='report')
             draft = Report._make(convention)
             if extension == 'pdf':
-                draft, status = cls.make_pdf(draft)
-                if not draft:
-                    raise CompletenessError(
-                        gettext('pacte_grants.msg_document_draft_no_pdf',
-                            convention=convention.rec_name),
-                        gettext('pacte_grants.msg_document_no_converter'
-                            if status == 'no_converter'
-                            else 'pacte_grants.msg_document_pdf_failed'))
+                draft = draft_pdf(cls.make_pdf, draft, convention)
         return extension, draft
 
     @classmethod

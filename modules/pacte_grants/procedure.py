@@ -28,7 +28,8 @@ from trytond.transaction import Transaction, without_check_access
 from .check import AmountMixin, PeriodMixin, bulleted, money
 from .configuration import NumberedMixin
 from .convention import LIVE_STATES
-from .document import _make_pdfs, _paragraphs, _qr_code, _quoted
+from .document import (
+    _paragraphs, _qr_code, _quoted, draft_pdf, make_pdfs)
 from .exceptions import (
     AmountError, CompletenessError, DutyError, FrozenError, PartnerError,
     PeriodError, TransitionError)
@@ -1440,13 +1441,12 @@ class Document(metaclass=PoolMeta):
         pool = Pool()
         Letter = pool.get('grant.procedure.letter', type='report')
         files = [Letter.produce(p, kind) for p in procedures]
-        pdfs = _make_pdfs(files)
+        pdfs = make_pdfs(Letter.make_pdf, files)
         to_create = []
         for procedure, data, pdf in zip(
                 procedures, files, pdfs, strict=True):
             values = cls._document_values(
-                procedure.convention, data,
-                (pdf, 'made') if pdf else Letter.make_pdf(data), kind)
+                procedure.convention, data, pdf, kind)
             basename = f'{procedure.number}-{kind}'
             values.update(
                 procedure=procedure.id,
@@ -1526,14 +1526,7 @@ class Letter(CompanyReport):
                 return extension, sealed[0].get_file(extension)
             draft = cls._make(procedure)
             if extension == 'pdf':
-                draft, status = cls.make_pdf(draft)
-                if not draft:
-                    raise CompletenessError(
-                        gettext('pacte_grants.msg_document_draft_no_pdf',
-                            convention=procedure.rec_name),
-                        gettext('pacte_grants.msg_document_no_converter'
-                            if status == 'no_converter'
-                            else 'pacte_grants.msg_document_pdf_failed'))
+                draft = draft_pdf(cls.make_pdf, draft, procedure)
         return extension, draft
 
     @classmethod

@@ -5,13 +5,11 @@
 The record has a field ``documents``; the document has a field that points
 back to it.  What is sealed is printed as it is; before, a draft is.
 """
-from trytond.i18n import gettext
 from trytond.modules.company import CompanyReport
 from trytond.pool import Pool
 from trytond.transaction import Transaction, without_check_access
 
-from .document import _make_pdfs, _qr_code, _quoted
-from .exceptions import CompletenessError
+from .document import _qr_code, _quoted, draft_pdf, make_pdfs
 from .wording import long_date
 
 _SEALING = '_pacte_grants_record_sealing'
@@ -82,14 +80,7 @@ class SealedReport(CompanyReport):
             cls.check_draft(record)
             draft = cls._make(record)
             if extension == 'pdf':
-                draft, status = cls.make_pdf(draft)
-                if not draft:
-                    raise CompletenessError(
-                        gettext('pacte_grants.msg_document_draft_no_pdf',
-                            convention=record.rec_name),
-                        gettext('pacte_grants.msg_document_no_converter'
-                            if status == 'no_converter'
-                            else 'pacte_grants.msg_document_pdf_failed'))
+                draft = draft_pdf(cls.make_pdf, draft, record)
         return extension, draft
 
     @classmethod
@@ -132,14 +123,13 @@ def seal(Report, records, kind, field):
     pool = Pool()
     Document = pool.get('grant.document')
     files = [Report.produce(r, kind) for r in records]
-    pdfs = _make_pdfs(files)
+    pdfs = make_pdfs(Report.make_pdf, files)
     documents = []
     for record, data, pdf in zip(records, files, pdfs, strict=True):
         # One after the other: they may be of the same convention.
         convention = pool.get('grant.convention')(record.convention.id)
         values = Document._document_values(
-            convention, data,
-            (pdf, 'made') if pdf else Report.make_pdf(data), kind)
+            convention, data, pdf, kind)
         basename = (
             f"{convention.number}-{kind.replace('_', '-')}-"
             f"v{values['version']}")
