@@ -178,6 +178,11 @@ class Road:
         with self.as_user(login):
             Model.write([Model(record.id)], values)
 
+    @staticmethod
+    def get(record):
+        "Return the record of the server that a client shows."
+        return Pool().get(record.__class__.__name__)(record.id)
+
     def fresh(self, record):
         "Return the record read anew."
         return record.__class__(record.id)
