@@ -63,6 +63,15 @@ class DocumentTestCase(RecoveryCase):
                 ('record', '=', str(liquidation)),
                 ('name', '=', 'documents')])
         self.assertTrue(any(document.sha256 in e.after for e in events))
+        self.assertRegex(document.reference, ':L2:')
+        self.assertIn("Remplacé par la version suivante.", self.reasons())
+
+    def reasons(self):
+        "Why documents of the convention were superseded."
+        return [
+            e.reason for e in Pool().get('grant.event').search([
+                    ('record', '=', str(self.dossier.convention)),
+                    ('name', '=', 'document')])]
 
     def test_statement_lines(self):
         "The calculation line by line, to the cent"
@@ -84,6 +93,7 @@ class DocumentTestCase(RecoveryCase):
         self.road.press('claire', liquidation, 'reopen')
         self.assertEqual(
             {s for _, _, s in self.documents(liquidation)}, {'superseded'})
+        self.assertIn("Facture", self.reasons())
         with self.refused(FrozenError), self.road.system():
             liquidation.__class__.delete([liquidation])
 
@@ -139,6 +149,42 @@ class DocumentTestCase(RecoveryCase):
         self.assertIn("L. 121‑1", words)
         self.assertNotIn("titre de recettes", words)
 
+    def test_facts_follow(self):
+        "Facts that nobody rewrote follow the calculation, others stay"
+        road = self.road
+        self.settle(8000)
+        liquidation = self.recovery.liquidation
+        report = road.report(self.dossier.convention)
+        own = "Le festival a été écourté."
+        for realised, facts in [(9000, None), (9500, own)]:
+            if facts:
+                road.write('claire', self.recovery, facts=facts)
+            for record, button in [
+                    (report, 'reopen'), (liquidation, 'reopen')]:
+                if road.fresh(record).state != 'draft':
+                    road.write('claire', record, reopen_reason="Facture")
+                    road.press('claire', record, button)
+            road.fill_report(road.fresh(report), Decimal(realised))
+            road.press('claire', report, 'accept')
+            road.press('claire', liquidation, 'calculate')
+            if facts:
+                self.assertEqual(self.recovery.facts, facts)
+            else:
+                self.assertRegex(self.recovery.facts, r"9.000,00")
+                self.assertNotRegex(self.recovery.facts, r"8.000,00")
+
+    def test_heard_in_a_procedure(self):
+        "The procedure has its own letters"
+        recovery = self.propose()
+        procedure = self.road.hear_termination(
+            self.dossier.convention, "Le projet est arrêté.")
+        set_state(recovery, 'notified', procedure=procedure.id)
+        for report, message in [
+                ('hearing', 'heard'), ('decision', 'procedure')]:
+            with self.refused(
+                    CompletenessError, f'recovery_document_{message}'):
+                self.print_('claire', f'grant.recovery.{report}', recovery)
+
     def test_letters_reopened(self):
         "Going back supersedes what was decided, with its reason"
         recovery = self.confirm(self.propose())
@@ -148,6 +194,7 @@ class DocumentTestCase(RecoveryCase):
         self.assertEqual(
             self.documents(recovery),
             [('recovery_decision', 1, 'superseded')])
+        self.assertIn("Erreur de plume", self.reasons())
         self.road.press('marc', recovery, 'confirm')
         self.assertEqual(self.documents(recovery)[-1],
             ('recovery_decision', 2, 'sealed'))
@@ -178,6 +225,40 @@ class DocumentTestCase(RecoveryCase):
             values['party/name'], self.dossier.convention.party.name)
         self.assertIn('62000', values['debtor_address'])
         self.assertEqual(values['confirmed_on'], self.road.today)
+        self.assertEqual(values['party/siret'][:9], values['party/siren'])
+        self.assertEqual(
+            values['cause.translated'], "Trop-perçu après compte rendu")
+        Export = pool.get('ir.export')
+        for login, count in [('paul', 1), ('claire', 0)]:
+            with self.road.as_user(login):
+                self.assertEqual(
+                    len(Export.get('grant.recovery', ['name'])), count)
+
+    # The file of the payment
+
+    def test_payment_file(self):
+        "The settled statement goes with the balance of its year alone"
+        self.accept(15000)
+        liquidation = self.liquidate()
+        balance = self.payments.balance
+        self.assertEqual(self.statements(balance), [])
+        self.road.press('claire', liquidation, 'notify')
+        self.assertEqual(self.statements(balance), [])
+        self.road.write(
+            'claire', liquidation, observations="D’accord.",
+            observations_on=self.road.today, answer="Merci.")
+        self.road.press('claire', liquidation, 'establish')
+        forget()
+        document = self.road.fresh(liquidation).documents[0]
+        self.assertEqual(self.statements(balance), [document.rec_name])
+        self.assertEqual(self.statements(self.payments.advance), [])
+
+    def statements(self, instalment):
+        forget()
+        Report = Pool().get('grant.instalment.file', type='report')
+        return [
+            name for name, _ in Report.get_pieces(instalment)
+            if "État liquidatif" in name]
 
     # The certificate of payment
 
@@ -201,6 +282,29 @@ class DocumentTestCase(RecoveryCase):
                 advance.paid_on.strftime('%d/%m/%Y'), '5 000,00 €',
                 "cinq mille euros", advance.convention.number]:
             self.assertIn(part, words)
+
+    def test_certificates(self):
+        "One page for each partner, with its total"
+        road = self.road
+        with road.system():
+            road.session = road.create_session()
+        other = road.to_active(title="Les nuits du beffroi")
+        paid = [
+            self.payments.advance, road.to_paid(other.instalments[0]),
+            road.to_paid(self.settled_balance())]
+        forget()
+        words = self.certify([road.fresh(i) for i in paid])
+        self.assertEqual(words.count("Attestation de paiement"), 2)
+        for part in [
+                "sept mille cinq cents euros", "cinq mille euros",
+                "Les nuits du beffroi – avance", other.party.name,
+                "– solde"]:
+            self.assertIn(part, words)
+
+    def settled_balance(self):
+        self.settle(15000)
+        forget()
+        return self.road.fresh(self.payments.balance)
 
     def test_certificate_of_nothing(self):
         "What is not paid is not certified"
