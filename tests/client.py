@@ -2,6 +2,7 @@
 # this repository contains the full copyright notices and license terms.
 "A user in front of the web client: what the journeys say of it."
 import re
+from contextlib import contextmanager
 
 from playwright.sync_api import TimeoutError, expect
 
@@ -35,8 +36,8 @@ class Client:
         self.settle()
         # What opens by itself at login is put aside.
         while (close := page.locator('#tablist .close')).count():
-            close.first.click()
-            self.settle()
+            self.click(close.first)
+        self.clicks = 0
 
     def settle(self):
         "Wait until the client has nothing under way."
@@ -48,20 +49,35 @@ class Client:
             quiet = quiet + 1 if self.page.evaluate(
                 '() => !jQuery.active') else 0
 
+    def click(self, target, **options):
+        "Click on it, and wait for what comes of it: every click is counted."
+        target.click(**options)
+        self.clicks += 1
+        self.settle()
+
+    def double_click(self, target):
+        "Open it: one gesture, counted as one."
+        target.dblclick()
+        self.clicks += 1
+        self.settle()
+
+    @contextmanager
+    def within(self, clicks):
+        "Work that takes so many clicks at most."
+        before = self.clicks
+        yield
+        assert self.clicks - before <= clicks, self.clicks - before
+
     def menu(self, *path):
-        "Open the entry of the menu, by its titles."
+        "Open the entry of the menu, by its titles: a list or a wizard."
         for depth in range(1, len(path)):
             if not self._entry(path[:depth + 1]).count():
-                self._entry(path[:depth]).locator(
-                    'xpath=ancestor::td').locator('.expander img').click()
-                self.settle()
-                self.clicks += 1
+                self.click(self._entry(path[:depth]).locator(
+                        'xpath=ancestor::td').locator('.expander img'))
         tabs = self.page.locator('#tabcontent > .tab-pane')
         opened = tabs.count()
-        self._entry(path).dblclick()
-        tabs.nth(opened).wait_for()
-        self.settle()
-        self.clicks += 1
+        self.double_click(self._entry(path))
+        tabs.nth(opened).or_(self.dialog).wait_for()
 
     def _entry(self, path):
         # A menu may bear the name of the one above it.
@@ -76,40 +92,65 @@ class Client:
 
     def open(self, text):
         "Open the record of the list in front whose row has the text."
-        self.tab.locator('.treeview tbody tr').filter(
-            has_text=text).first.locator('.selection-state input').click()
-        self.tab.locator('button[id="switch_"]').click()
+        self.select(self.rows.filter(has_text=text).first)
+        self.click(self.tab.locator('button[id="switch_"]'))
         self.tab.locator('.form').first.wait_for()
         self.settle()
-        self.clicks += 2
+
+    @property
+    def rows(self):
+        "The rows of the list in front."
+        return self.tab.locator('.treeview tbody tr')
+
+    def row(self, index):
+        "Return the row of the list, to which the user scrolls."
+        # The client draws the next ones when the last one comes into view.
+        while (count := self.rows.count()) <= index:
+            self.rows.last.scroll_into_view_if_needed()
+            self.page.mouse.wheel(0, 1000)
+            expect(self.rows).not_to_have_count(count, timeout=TIMEOUT)
+        return self.rows.nth(index)
+
+    def select(self, row, upto=False):
+        "Choose the row of a list: it, or all from the chosen one to it."
+        self.click(
+            row.locator('.selection-state input'),
+            modifiers=['Shift'] if upto else [])
+
+    def select_all(self):
+        "Choose everything that the list in front holds."
+        self.click(self.tab.locator('.treeview thead .selection-state input'))
 
     def all(self):
         "Show the last tab of the list, which holds everything."
-        self.tab.locator('.nav-tabs a:visible').last.click()
-        self.settle()
-        self.clicks += 1
+        self.click(self.tab.locator('.nav-tabs a:visible').last)
 
     def close(self):
         "Close the tab in front."
-        self.page.locator('#tablist li.active .close').click()
-        self.settle()
-        self.clicks += 1
+        self.click(self.page.locator('#tablist li.active .close'))
 
     def new(self):
-        self.tab.locator('button[id="new_"]').first.click()
-        self.settle()
-        self.clicks += 1
+        self.click(self.tab.locator('button[id="new_"]').first)
 
     def save(self):
-        self.tab.locator('button[id="save"]').first.click()
-        self.settle()
-        self.clicks += 1
+        self.click(self.tab.locator('button[id="save"]').first)
+
+    @property
+    def dialog(self):
+        "What stands in front of the tabs: a wizard, a question, a message."
+        return self.page.locator('.modal.in').last
+
+    @property
+    def form(self):
+        "Where one types: the dialog if there is one, the tab otherwise."
+        return self.dialog if self.dialog.count() else self.tab
 
     def fill(self, name, value):
         "Type the value in the field of the form."
-        fields = self.tab.locator(f'input[name="{name}"]:visible, '
+        form = self.form
+        fields = form.locator(f'input[name="{name}"]:visible, '
             f'textarea[name="{name}"]:visible')
-        field = self.tab.locator(f'[name="{name}"]:focus')
+        field = form.locator(f'[name="{name}"]:focus')
         # A number shows another input once it has the focus, which it loses
         # when the form is drawn again in between.
         for attempt in range(ATTEMPTS):
@@ -121,6 +162,7 @@ class Client:
                     raise
             else:
                 break
+        self.clicks += 1
         self.page.keyboard.press('Tab')
         self.settle()
 
@@ -128,41 +170,61 @@ class Client:
         "Find the record by the text and put it in the field of the form."
         self.fill(name, text)
         row = self.page.locator('.modal.in .treeview tbody tr').first
-        row.locator('td').nth(3).dblclick()
+        self.double_click(row.locator('td').nth(3))
         row.wait_for(state='hidden')
-        self.settle()
 
     def choose(self, name, label):
-        self.tab.locator(f'select[name="{name}"]:visible').first.select_option(
-            label=label)
+        self.form.locator(
+            f'select[name="{name}"]:visible').first.select_option(label=label)
+        self.clicks += 1
         self.settle()
 
-    def page_of_form(self, title):
-        "Show the page of the form's notebook."
-        self.tab.locator('.nav-tabs a').filter(
-            has_text=re.compile(rf'^\s*{re.escape(title)}')).first.click()
+    def upload(self, path):
+        "Choose the file of the machine for the field of the form."
+        with self.page.expect_file_chooser() as chooser:
+            self.click(self.form.locator('button:has(img)').filter(
+                    visible=True).first)
+        chooser.value.set_files(path)
         self.settle()
-        self.clicks += 1
+
+    def show(self, title):
+        "Show the page of the form's notebook, or the tab of the list."
+        self.click(self.tab.locator('.nav-tabs a').filter(
+                has_text=re.compile(rf'^\s*{re.escape(title)}')).first)
 
     def press(self, name):
         "Press the button of the form or of the list; say yes if asked."
-        self.tab.locator(f'button[name="{name}"]:visible').first.click()
-        self.settle()
-        self.clicks += 1
-        if (error := self.page.locator('.error-dialog.in')).count():
-            self.errors.append(error.first.inner_text())
-        confirm = self.page.locator('.modal.in .btn-primary:visible')
-        if confirm.count():
-            confirm.first.click()
-            self.settle()
+        self.click(self.tab.locator(f'button[name="{name}"]:visible').first)
+        self._note_error()
+        question = self.page.locator(
+            '.confirmation-dialog.in, .user-warning-dialog.in')
+        if question.count():
+            self.click(question.locator('.btn-primary'))
+            self._note_error()
 
-    def message(self):
-        "Return the text of the message in front and close it."
-        dialog = self.page.locator('.modal.in').last
-        text = dialog.inner_text()
-        dialog.locator('.btn-primary, .btn-link').last.click()
-        self.settle()
-        return text
+    def launch(self, title):
+        "Launch the action of the toolbar on what is chosen."
+        button = self.tab.locator('button[id="action"]')
+        self.click(button)
+        self.click(button.locator('xpath=..').locator(
+                '.dropdown-menu a').filter(has_text=title).first)
+
+    def answer(self, label):
+        "Press the button of the dialog in front."
+        self.click(self.dialog.get_by_role('button', name=label))
+        self._note_error()
+
+    def authenticate(self, password):
+        "Give the password that is asked for again."
+        dialog = self.page.locator('.ask-dialog.in')
+        dialog.locator('input[type="password"]').fill(password)
+        self.click(dialog.locator('.btn-primary'))
+        self._note_error()
+
+    def _note_error(self):
+        errors = self.page.locator('.error-dialog.in, .warning-dialog.in')
+        if errors.count():
+            self.errors.append(errors.first.inner_text())
 
     def sees(self, name, value):
         "Wait until the field of the form shows the value."
@@ -184,7 +246,7 @@ class Client:
 
     def sees_rows(self, text, count):
         "Wait until so many rows of the list in front have the text."
-        rows = self.tab.locator('.treeview tbody tr').filter(has_text=text)
+        rows = self.rows.filter(has_text=text)
         expect(rows).to_have_count(count, timeout=TIMEOUT)
         return rows
 

@@ -463,6 +463,89 @@ class Road:
             'claire', application, next_deliberation=deliberation.id)
         return self.fresh(application)
 
+    def activate_together(self, applications):
+        """Return the active conventions and letters of the applications, all
+        voted in one deliberation for what they ask."""
+        pool = Pool()
+        Application = pool.get('grant.application')
+        Convention = pool.get('grant.convention')
+        Commitment = pool.get('grant.commitment')
+        Objective = pool.get('grant.objective')
+        Piece = pool.get('grant.application.piece')
+        ids = [a.id for a in applications]
+
+        def press(login, button):
+            self.press(login, Application.browse(ids), button)
+
+        press('claire', 'submit')
+        with self.as_user('claire'):
+            Piece.write(
+                Piece.search([('application', 'in', ids)]),
+                {'received_on': self.today})
+        press('claire', 'admit')
+        session = self.create_session()
+        deliberation = self.create_deliberation(session)
+        with self.as_user('claire'):
+            Application.write(*[
+                    part for a in Application.browse(ids) for part in ([a], {
+                            'proposed_amount': a.requested_amount,
+                            'next_deliberation': deliberation.id})])
+        press('claire', 'review')
+        press('claire', 'open_convention')
+        conventions = Convention.search(
+            [('applications', 'in', ids)], order=[('id', 'ASC')])
+        together = [c.id for c in conventions]
+        negotiated = [c.id for c in conventions if c.form == 'convention']
+
+        def press_conventions(login, button, ids=together):
+            if ids:
+                self.press(login, Convention.browse(ids), button)
+
+        press_conventions('claire', 'negotiate', negotiated)
+        with self.as_user('claire'):
+            objectives = Objective.create([{
+                        'convention': id_, 'title': "Accueillir",
+                        'indicators': [('create', [{
+                                        'name': "Élèves", 'unit': "élèves",
+                                        'baseline': 100, 'target': 300}])],
+                        } for id_ in negotiated])
+        if objectives:
+            for button in ['agree_partner', 'agree_department']:
+                self.press('claire', Objective.browse(objectives), button)
+        press_conventions('claire', 'agree', negotiated)
+        press('marc', 'schedule')
+        self.hold(session)
+        self.vote(self.fresh(deliberation))
+        self.make_executory(self.fresh(deliberation))
+        press_conventions('claire', 'issue')
+        press_conventions('claire', 'sign_partner', negotiated)
+        press_conventions('marc', 'sign_department', negotiated)
+        press_conventions('claire', 'notify')
+        with self.as_user('paul'):
+            Commitment.write(
+                [d.commitment for c in Convention.browse(together)
+                    for d in c.decisions if d.outcome == 'granted'],
+                {'finance_number': 'E-1'})
+        return Convention.browse(together)
+
+    def to_single_payments(self, count, amount=Decimal(800)):
+        """Return the ids of so many single payments that may be certified:
+        decision letters of small grants, each to its partner."""
+        with self.system():
+            scheme = self.create_scheme(
+                code='PETIT', name="Petites aides", level='light',
+                convention_required=False, tariff_required=False,
+                conditions=None, instalments=[('create', [
+                            {'kind': 'single', 'share': Decimal(1)}])])
+        conventions = self.activate_together([
+                self.create_application(
+                    amount=amount, scheme=scheme.id, call=None,
+                    title=f"Fête de quartier n° {number}")
+                for number in range(1, count + 1)])
+        return [i.id for i in Pool().get('grant.instalment').search([
+                    ('convention', 'in', [c.id for c in conventions]),
+                    ], order=[('id', 'ASC')])]
+
     def to_active(self, **values):
         "Return the active convention of a new application."
         application, convention = self.to_agreed(**values)

@@ -56,68 +56,15 @@ class BatchCase(RefusalCase):
     @classmethod
     def active_advances(cls, count):
         "Return the ids of advances of new conventions, all voted together."
-        road, pool = cls.road, Pool()
-        Application = pool.get('grant.application')
+        road = cls.road
         parties = [road.create_party() for _ in range(min(count, 5))]
-        ids = [
-            road.create_application(
-                party=parties[i % len(parties)], amount=Decimal(2000)).id
-            for i in range(count)]
-
-        def press(login, button):
-            road.press(login, Application.browse(ids), button)
-
-        press('claire', 'submit')
-        with road.as_user('claire'):
-            Piece = pool.get('grant.application.piece')
-            Piece.write(
-                Piece.search([('application', 'in', ids)]),
-                {'received_on': road.today})
-        press('claire', 'admit')
-        session = road.create_session()
-        deliberation = road.create_deliberation(session)
-        with road.as_user('claire'):
-            Application.write(Application.browse(ids), {
-                    'proposed_amount': Decimal(2000),
-                    'next_deliberation': deliberation.id})
-        press('claire', 'review')
-        press('claire', 'open_convention')
+        conventions = road.activate_together([
+                road.create_application(
+                    party=parties[i % len(parties)], amount=Decimal(2000))
+                for i in range(count)])
         forget()
-        conventions = [a.convention.id for a in Application.browse(ids)]
-        Convention = pool.get('grant.convention')
-
-        def press_conventions(login, button):
-            road.press(login, Convention.browse(conventions), button)
-
-        press_conventions('claire', 'negotiate')
-        Objective = pool.get('grant.objective')
-        with road.as_user('claire'):
-            Objective.create([{
-                        'convention': id_, 'title': "Accueillir",
-                        'indicators': [('create', [{
-                                        'name': "Élèves", 'unit': "élèves",
-                                        'baseline': 100, 'target': 300}])],
-                        } for id_ in conventions])
-        for button in ['agree_partner', 'agree_department']:
-            road.press('claire', Objective.search(
-                    [('convention', 'in', conventions)]), button)
-        press_conventions('claire', 'agree')
-        press('marc', 'schedule')
-        road.hold(session)
-        road.vote(road.fresh(deliberation))
-        road.make_executory(road.fresh(deliberation))
-        press_conventions('claire', 'issue')
-        press_conventions('claire', 'sign_partner')
-        press_conventions('marc', 'sign_department')
-        press_conventions('claire', 'notify')
-        with road.as_user('paul'):
-            Commitment = pool.get('grant.commitment')
-            Commitment.write(
-                Commitment.search([('state', '=', 'committed')]),
-                {'finance_number': 'E-1'})
-        forget()
-        return [i.id for i in pool.get('grant.instalment').search([
-                    ('convention', 'in', conventions),
+        return [i.id for i in Pool().get('grant.instalment').search([
+                    ('convention', 'in', [c.id for c in conventions]),
                     ('kind', '=', 'advance')], order=[('id', 'ASC')])]
 
     @property

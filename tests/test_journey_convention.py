@@ -57,7 +57,7 @@ def test_amendment(department, user, active):
         claire.menu('Subventions', 'Conventions', 'Conventions')
         claire.all()
         claire.open(active)
-        claire.page_of_form("Avenants")
+        claire.show("Avenants")
         claire.press('open_amendment')
         claire.fill('title', "Un mois de plus")
         claire.fill('reason', "La salle ferme en janvier.")
@@ -74,7 +74,7 @@ def test_amendment(department, user, active):
         marc.open("Un mois de plus")
         marc.press('sign_department')
         marc.sees_state("En vigueur")
-        marc.page_of_form("Avant / après")
+        marc.show("Avant / après")
         marc.sees_text(end.strftime('%d/%m/%Y'))
 
 

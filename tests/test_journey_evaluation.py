@@ -23,7 +23,7 @@ def test_evaluation(department, user):
         claire.menu('Subventions', 'Conventions', 'Conventions')
         claire.all()
         claire.open(TITLE)
-        claire.page_of_form("Évaluation")
+        claire.show("Évaluation")
         claire.press('prepare_evaluation')
         claire.sees_state("Regards à recueillir")
         claire.press('send')
@@ -47,7 +47,7 @@ def test_evaluation(department, user):
         claire.press('record_department')
         claire.press('share')
         claire.sees_state("Regards partagés")
-        claire.page_of_form("Suite")
+        claire.show("Suite")
         claire.fill('outcome_reason', "L’élan est là.")
         claire.save()
     with department.road() as road:

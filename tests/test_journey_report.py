@@ -24,7 +24,7 @@ def test_report(department, user, tmp_path):
         claire.sees('execution_rate', '90,00')
         claire.shot(tmp_path / 'budget.png')
         print(tmp_path / 'budget.png')
-        claire.page_of_form("Activité")
+        claire.show("Activité")
         claire.fill('activity', "Trois soirées au pied du beffroi.")
         claire.save()
         claire.press('accept')

@@ -163,6 +163,9 @@ class Prepare(Wizard):
             raise CompletenessError(gettext(
                     'pacte_grants.msg_batch_nothing'))
         groups = Group.prepare(Instalment.browse(instalments))
+        if len(groups) == 1:
+            # Its form, where it is transmitted
+            action['views'].reverse()
         return action, {'res_id': [g.id for g in groups]}
 
 
