@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trytond.modules.pacte_grants.schedule import split
+from trytond.modules.pacte_grants.sums import split
 from trytond.pool import Pool
 from trytond.tests.test_tryton import (
     TestCase, activate_module, with_transaction)

@@ -13,8 +13,8 @@ from .amendment import DRAFT
 from .check import AmountMixin, money, year_domain
 from .exceptions import CeilingError
 from .mixin import FrozenByMixin
-from .schedule import split
 from .scheme import INSTALMENT_KINDS
+from .sums import split
 from .trigger import TriggerMixin
 
 

@@ -11,7 +11,7 @@ from trytond.model.exceptions import AccessError
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Date, Eval, If
 
-from .check import PeriodMixin, bulleted
+from .check import PeriodMixin, bulleted, money
 from .configuration import NumberedMixin
 from .exceptions import (
     AmountError, CompletenessError, FrozenError, PartnerError, PeriodError,
@@ -582,22 +582,17 @@ class Convention(
 
         A convention is due when the scheme says so or when the yearly total
         of a private-law body exceeds the threshold (L03, euros): what is
-        reserved and committed, and the proposals in their order.
+        reserved and committed, the confirmed aid in kind, and the proposals
+        in their order.
         """
         pool = Pool()
-        Commitment = pool.get('grant.commitment')
         threshold = pool.get('grant.parameter').get('L03_CONVENTION_THRESHOLD')
-        totals = defaultdict(Decimal)
-        for commitment in Commitment.search([
-                    ('party', 'in', list({a.party.id for a in applications})),
-                    ('year', 'in', list({a.year for a in applications})),
-                    ('state', 'in', ['reserved', 'committed']),
-                    ]):
-            totals[commitment.company, commitment.party, commitment.year] += (
-                commitment.amount)
+        totals = defaultdict(Decimal, {
+                key: aid.total for key, aid in cls._get_aid(
+                    applications).items()})
         forms = {}
         for application in applications:
-            key = application.company, application.party, application.year
+            key = application._aid_key
             totals[key] += application.proposed_amount or 0
             private = not (
                 application.public_owner
@@ -610,6 +605,14 @@ class Convention(
                 or (private and totals[key] > threshold))
             forms[application] = 'convention' if due else 'letter'
         return forms
+
+    @staticmethod
+    def _get_aid(applications):
+        """Return what the partners of the applications are given in their
+        years, votes under way included (see ``grant.in_kind``)."""
+        return Pool().get('grant.in_kind').get_aid(
+            [a.party for a in applications], [a.year for a in applications],
+            ['reserved', 'committed'])
 
     @classmethod
     def open(cls, applications, together=False):
@@ -1137,6 +1140,11 @@ class Application(metaclass=PoolMeta):
             applications, together=together)
         return {'res_id': [c.id for c in conventions]}
 
+    @property
+    def _aid_key(self):
+        "Where ``grant.in_kind`` counts what the partner is given."
+        return self.company.id, self.party.id, self.year
+
     def check_award(self, form):
         """Raise an error unless the proposal may go to a session: reviewed,
         with an agreed convention or a letter of the same amount, of the
@@ -1158,9 +1166,16 @@ class Application(metaclass=PoolMeta):
                     convention=convention.rec_name,
                     state=convention.state_label))
         if form == 'convention' and convention.form == 'letter':
+            pool = Pool()
+            aid = pool.get('grant.convention')._get_aid([self])[self._aid_key]
             raise CompletenessError(gettext(
                     'pacte_grants.msg_schedule_letter_too_large',
-                    application=self.rec_name))
+                    application=self.rec_name,
+                    proposed=money(self.proposed_amount),
+                    cash=money(aid.cash),
+                    in_kind=money(aid.in_kind),
+                    threshold=money(pool.get('grant.parameter').get(
+                            'L03_CONVENTION_THRESHOLD'))))
         convention.check_agreement()
 
 

@@ -30,8 +30,8 @@ from .exceptions import (
 from .mixin import GuardMixin
 from .party import PARTNER_KINDS
 from .reference import upsert
-from .schedule import split
 from .scheme import CompanyMixin
+from .sums import split
 from .tariff_table import chooser, decode, read_count, read_table
 
 SECTIONS = [

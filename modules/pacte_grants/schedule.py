@@ -3,14 +3,14 @@
 "Schedule of payments and what stands in the way of each instalment."
 import datetime as dt
 from collections import defaultdict, namedtuple
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from dateutil.relativedelta import relativedelta
 from sql import Cast, Literal, Null, Union
 from sql.aggregate import Max, Sum
 from sql.conditionals import Case, Coalesce, Greatest
-from sql.functions import Function
-from sql.operators import Concat, Exists
+from sql.functions import Function, Round
+from sql.operators import Add, Concat, Exists
 
 from trytond import backend
 from trytond.i18n import gettext
@@ -31,32 +31,10 @@ from .mixin import (
 from .party import PUBLIC_KINDS
 from .scheme import INSTALMENT_KINDS
 from .search import search_flag
-from .sums import SLICE, read_sums
+from .sums import SLICE, read_sums, split
 from .trigger import EVENTS, TriggerMixin
 
 LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
-
-
-def split(amount, shares, digits=2):
-    """Return ``amount`` (Decimal, euros) cut in proportion to ``shares``.
-
-    Every part is rounded to ``digits``; the last takes what rounding left,
-    so that the parts always add up to the amount (invariant 10).
-    """
-    total = sum(shares)
-    quantum = Decimal(1).scaleb(-digits)
-    parts, cut, done = [], Decimal(0), Decimal(0)
-    for share in shares:
-        # Round the running total, not each part: no part goes astray by
-        # more than one cent.  Halves up, so that equal shares never differ
-        # by more.
-        cut += share
-        upto = (amount * cut / total).quantize(quantum, ROUND_HALF_UP)
-        parts.append(upto - done)
-        done = upto
-    parts[-1] += amount - done
-    return parts
-
 
 _Base = namedtuple(
     '_Base', ['instalment', 'convention', 'tranche', 'join', 'waiting'])
@@ -630,6 +608,8 @@ class Blocker(ModelSQL, ModelView):
     @classmethod
     def get_description(cls, blockers, name):
         Condition = Pool().get('grant.condition')
+        aids = cls._get_aid(
+            [b for b in blockers if b.code == 'convention_due'])
         conditions = {}
         for row in cls.read(
                 [b.id for b in blockers if b.code == 'condition'],
@@ -645,8 +625,36 @@ class Blocker(ModelSQL, ModelView):
                 text = f'{text} : {blocker.instalment.get_trigger_text()}'
             if blocker.id in conditions:
                 text = f'{text} : {names[conditions[blocker.id]]}'
+            if blocker.id in aids:
+                text = gettext(
+                    'pacte_grants.msg_blocker_convention_due_amounts',
+                    text=text, **aids[blocker.id])
             descriptions[blocker.id] = f'{text} ({blocker.lifted_by_string})'
         return descriptions
+
+    @classmethod
+    def _get_aid(cls, blockers):
+        "Return, by blocker, the figures that ask for a convention (L03)."
+        pool = Pool()
+        keys = {}
+        for blocker in blockers:
+            convention = blocker.instalment.convention
+            keys[blocker.id] = (
+                convention.company.id, convention.party.id,
+                blocker.instalment.tranche.year)
+        if not keys:
+            return {}
+        aids = pool.get('grant.in_kind').get_aid(
+            [b.instalment.convention.party for b in blockers],
+            [year for *_, year in keys.values()])
+        threshold = money(
+            pool.get('grant.parameter').get('L03_CONVENTION_THRESHOLD'))
+        return {
+            id_: {
+                'cash': money(aids[key].cash),
+                'in_kind': money(aids[key].in_kind),
+                'threshold': threshold,
+                } for id_, key in keys.items()}
 
     @classmethod
     def _rules(cls):
@@ -942,12 +950,14 @@ class Blocker(ModelSQL, ModelView):
 
     @classmethod
     def _convention_due(cls):
-        "The yearly total of the partner asks for a convention (L03)."
+        """The yearly total of the partner, in money and in kind, asks for a
+        convention (L03)."""
         pool = Pool()
         Parameter = pool.get('grant.parameter')
         base = cls._base()
         party = pool.get('party.party').__table__()
         commitment = pool.get('grant.commitment').__table__()
+        in_kind = pool.get('grant.in_kind').values_query()
         signed = pool.get('grant.convention').__table__()
         tranche = pool.get('grant.tranche').__table__()
         private = Exists(party.select(Literal(1),
@@ -956,13 +966,18 @@ class Blocker(ModelSQL, ModelView):
                     PUBLIC_KINDS + ['individual'])))
         # As a float: SQLite would compare the text of a decimal.
         threshold = float(Parameter.get('L03_CONVENTION_THRESHOLD'))
-        exceeded = Exists(commitment.select(Literal(1),
-                where=(commitment.party == base.convention.party)
-                & (commitment.company == base.convention.company)
-                & (commitment.year == base.tranche.year)
-                & (commitment.state == 'committed'),
-                group_by=[commitment.party],
-                having=Sum(commitment.amount) > threshold))
+        cash = commitment.select(
+            Coalesce(Sum(commitment.amount), 0),
+            where=(commitment.party == base.convention.party)
+            & (commitment.company == base.convention.company)
+            & (commitment.year == base.tranche.year)
+            & (commitment.state == 'committed'))
+        kind = in_kind.select(
+            Coalesce(Sum(in_kind.value), 0),
+            where=(in_kind.party == base.convention.party)
+            & (in_kind.company == base.convention.company)
+            & (in_kind.year == base.tranche.year))
+        exceeded = Round(Add(cash, kind), 2) > threshold
         covered = Exists(signed
             .join(tranche, condition=tranche.convention == signed.id)
             .select(Literal(1),

@@ -436,9 +436,14 @@ class Convention(metaclass=PoolMeta):
     def get_publish_before(cls, conventions, name):
         """Return until when the essential data of each convention that was
         notified are to be published (L10): those of private bodies that get
-        more than the threshold in a year, counted from the last signature."""
-        Parameter = Pool().get('grant.parameter')
+        more than the threshold in a year, aid in kind included, counted from
+        the last signature."""
+        pool = Pool()
+        Parameter = pool.get('grant.parameter')
         result = dict.fromkeys([c.id for c in conventions])
+        aids = pool.get('grant.in_kind').get_aid(
+            [c.party for c in conventions],
+            [t.year for c in conventions for t in c.tranches])
         for convention in conventions:
             if (convention.form != 'convention' or not convention.notified_on
                     or convention.party.partner_kind
@@ -448,7 +453,10 @@ class Convention(metaclass=PoolMeta):
                 convention.signed_partner_on,
                 convention.signed_department_on)
             threshold = Parameter.get('L03_CONVENTION_THRESHOLD', signed)
-            if any(t.amount > threshold for t in convention.tranches):
+            company, party = convention.company.id, convention.party.id
+            if any(
+                    t.amount + aids[company, party, t.year].in_kind > threshold
+                    for t in convention.tranches):
                 result[convention.id] = signed + relativedelta(
                     months=int(Parameter.get(
                             'L10_PUBLICATION_DELAY', signed)))

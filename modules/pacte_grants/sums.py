@@ -1,7 +1,7 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
-"Sums of amounts read in one query, the same on every database."
-from decimal import Decimal
+"Sums of amounts, the same on every database, and amounts cut to the cent."
+from decimal import ROUND_HALF_UP, Decimal
 
 from trytond import backend
 from trytond.tools import sqlite_apply_types
@@ -24,3 +24,24 @@ def read_sums(query, keys=1):
     cursor.execute(*query)
     for row in cursor.fetchall():
         yield (*row[:keys], *(Decimal(s or 0) for s in row[keys:]))
+
+
+def split(amount, shares, digits=2):
+    """Return ``amount`` (Decimal, euros) cut in proportion to ``shares``.
+
+    Every part is rounded to ``digits``; the last takes what rounding left,
+    so that the parts always add up to the amount (invariant 10).
+    """
+    total = sum(shares)
+    quantum = Decimal(1).scaleb(-digits)
+    parts, cut, done = [], Decimal(0), Decimal(0)
+    for share in shares:
+        # Round the running total, not each part: no part goes astray by
+        # more than one cent.  Halves up, so that equal shares never differ
+        # by more.
+        cut += share
+        upto = (amount * cut / total).quantize(quantum, ROUND_HALF_UP)
+        parts.append(upto - done)
+        done = upto
+    parts[-1] += amount - done
+    return parts

@@ -1,7 +1,7 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 """What an exercise leaves: the statement of its commitments for finance and
-the annex of the grants by beneficiary (L35).
+the annex of the grants and the aid in kind by beneficiary (L35).
 
 The statement counts payments at the date of their order, the date at which
 they are charged to an exercise; everything else is read as it stands.
@@ -408,8 +408,8 @@ class Statement(CompanyMixin, ModelSQL, ModelView):
 
 
 class Beneficiary(CompanyMixin, ModelSQL, ModelView):
-    """The grants of a beneficiary in an exercise, for the annex to the
-    accounts (L35)."""
+    """The grants and the aid in kind of a beneficiary in an exercise, for the
+    annex to the accounts (L35)."""
     __name__ = 'grant.year_end.beneficiary'
     __string__ = "Grants by Beneficiary"
 
@@ -427,9 +427,16 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
     paid = Monetary(
         "Paid", currency='currency', digits='currency',
         help="Payments made in the exercise, whatever the year of the vote.")
+    in_kind = Monetary(
+        "Aid in Kind", currency='currency', digits='currency',
+        help="What the confirmed aid in kind is worth in the exercise.")
+    total = Monetary(
+        "Total", currency='currency', digits='currency',
+        help="What was paid and what was given in kind.")
     large = fields.Boolean(
         "Above the Threshold",
-        help="Paid above the threshold of the annex to the accounts (L35).")
+        help="Paid and given in kind above the threshold of the annex to the "
+        "accounts (L35).")
 
     @classmethod
     def __setup__(cls):
@@ -441,10 +448,12 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
     def table_query(cls):
         pool = Pool()
         party = pool.get('party.party').__table__()
-        rows = Union(cls._voted(), cls._paid(), all_=True)
+        rows = Union(
+            cls._voted(), cls._paid(), cls._given_in_kind(), all_=True)
         sums = rows.select(
             rows.company, rows.party, rows.year,
             _total(rows.voted).as_('voted'), _total(rows.paid).as_('paid'),
+            _total(rows.in_kind).as_('in_kind'),
             group_by=[rows.company, rows.party, rows.year])
         return sums.join(party, condition=sums.party == party.id).select(
             (Cast(sums.company, 'BIGINT') * 10 ** 13
@@ -456,8 +465,10 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
                 else_='private').as_('nature'),
             _amount(sums.voted).as_('voted'),
             _amount(sums.paid).as_('paid'),
+            _amount(sums.in_kind).as_('in_kind'),
+            _amount(sums.paid + sums.in_kind).as_('total'),
             cls._large(sums).as_('large'),
-            where=(sums.voted != 0) | (sums.paid != 0))
+            where=(sums.voted != 0) | (sums.paid != 0) | (sums.in_kind != 0))
 
     @classmethod
     def _voted(cls):
@@ -478,6 +489,7 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
                 Case((decision.kind.in_(['reduction', 'withdrawal']), -cents),
                     else_=cents).as_('voted'),
                 Cast(0, 'BIGINT').as_('paid'),
+                Cast(0, 'BIGINT').as_('in_kind'),
                 where=(decision.outcome == 'granted')
                 & deliberation.state.in_(['voted', 'executory'])
                 & (decision.amount != Null)))
@@ -496,8 +508,17 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
                 Extract('YEAR', instalment.paid_on)).as_('year'),
             Cast(0, 'BIGINT').as_('voted'),
             _cents(instalment.amount).as_('paid'),
+            Cast(0, 'BIGINT').as_('in_kind'),
             where=(instalment.state == 'paid')
             & (instalment.paid_on != Null))
+
+    @staticmethod
+    def _given_in_kind():
+        given = Pool().get('grant.in_kind').values_query()
+        return given.select(
+            given.company, given.party, given.year,
+            Cast(0, 'BIGINT').as_('voted'), Cast(0, 'BIGINT').as_('paid'),
+            _cents(given.value).as_('in_kind'))
 
     @classmethod
     @without_check_access
@@ -515,7 +536,8 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
                 if row.valid_to < dt.date(last, 12, 31):
                     last -= 1
                 valid &= sums.year <= last
-            cases.append((valid, sums.paid > int(row.value * 100)))
+            cases.append((
+                    valid, sums.paid + sums.in_kind > int(row.value * 100)))
         if not cases:
             return Literal(False)
         return Case(*cases, else_=Literal(False))
