@@ -104,8 +104,8 @@ class Dossier:
             for name, (model, _) in self._records.items()}
 
     @classmethod
-    def of(cls, convention):
-        "Everything that belongs to the convention."
+    def of(cls, convention, **others):
+        "Everything that belongs to the convention, and the others."
         Link = Pool().get('bank.account-party.party')
         application, = convention.applications
         records = {
@@ -117,7 +117,7 @@ class Dossier:
             'tranche': convention.tranches[0],
             'budget_line': application.budget_lines[0],
             'piece': application.pieces[0],
-            }
+            } | others
         if convention.objectives:
             objective = convention.objectives[0]
             records['objective'] = objective

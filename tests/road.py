@@ -463,6 +463,28 @@ class Road:
             'claire', application, next_deliberation=deliberation.id)
         return self.fresh(application)
 
+    def create_in_kind(
+            self, party, value=Decimal(4000), login='claire', **values):
+        "Return an aid in kind of the current year that waits to be confirmed."
+        InKind = Pool().get('grant.in_kind')
+        with self.as_user(login):
+            aid, = InKind.create([{
+                        'party': party.id,
+                        'kind': 'premises',
+                        'description': "Salle de répétition",
+                        'first_day': dt.date(self.year, 1, 1),
+                        'last_day': dt.date(self.year, 12, 31),
+                        'value': value,
+                        'valuation': "Tarif voté",
+                        } | values])
+        return InKind(aid.id)
+
+    def confirm_in_kind(self, party, value=Decimal(4000), **values):
+        "Return an aid in kind that counts."
+        aid = self.create_in_kind(party, value, **values)
+        self.press('marc', aid, 'confirm')
+        return self.fresh(aid)
+
     def activate_together(self, applications):
         """Return the active conventions and letters of the applications, all
         voted in one deliberation for what they ask."""

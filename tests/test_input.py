@@ -38,6 +38,7 @@ AMOUNTS = {
     'report_line': ['realised', 'ineligible', 'key_base'],
     'report_invoice': ['untaxed_amount', 'amount', 'eligible_amount'],
     'imputation': ['amount'],
+    'in_kind': ['unit_value', 'value'],
     }
 # A movement may take away what another gave.
 SIGNED = {'movement'}
@@ -79,6 +80,7 @@ class AmountTestCase(RefusalCase):
                         'function': rule.function.id,
                         'amount': 10}])
         cls.dossier = Dossier(
+            in_kind=road.create_in_kind(application.party),
             report=report, report_line=expense, report_invoice=invoice,
             imputation=imputation,
             eco_bracket=bracket,

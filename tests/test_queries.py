@@ -1,6 +1,7 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "One record or fifty: the same number of SELECTs."
+import datetime as dt
 from decimal import Decimal
 
 from lxml import etree
@@ -159,6 +160,42 @@ class QueriesTestCase(RefusalCase):
         self.assertConstant(read, self.advances)
         self.press('claire', 'certify')(self.advances)
         self.assertConstant(read, self.advances)
+
+    def test_in_kind(self):
+        "Fifty aids in kind: entered, confirmed, listed, counted"
+        pool = Pool()
+        InKind = pool.get('grant.in_kind')
+        Convention = pool.get('grant.convention')
+        parties = [self.road.create_party(verified=False) for _ in range(MANY)]
+        aids = [self.road.create_in_kind(p).id for p in parties]
+        self.assertListConstant('grant.in_kind', 'in_kind_view_list', aids)
+        
+        def confirm(ids):
+            with self.road.as_user('marc'):
+                InKind.confirm(InKind.browse(ids))
+        self.assertConstant(confirm, aids)
+
+        def create(ids):
+            vlist = [{
+                    'party': p, 'kind': 'staff', 'description': "Technicien",
+                    'first_day': self.road.today,
+                    'last_day': dt.date(self.road.year + 1, 3, 31),
+                    'quantity': 3, 'unit_value': Decimal('33.33'),
+                    'valuation': "Coût complet"} for p in ids]
+            with self.road.as_user('claire'):
+                InKind.create(vlist)
+        self.assertConstant(create, [p.id for p in parties])
+
+        def read(ids):
+            with self.road.as_user('claire'):
+                pool.get('party.party').read(
+                    ids, ['granted_this_year', 'in_kind_this_year'])
+        self.assertConstant(read, [p.id for p in parties], slack=0)
+
+        def decide(ids):
+            Application = pool.get('grant.application')
+            Convention.decide_forms(Application.browse(ids))
+        self.assertConstant(decide, self.applications)
 
     def test_holds(self):
         "Fifty holds, what they block and who is concerned"

@@ -136,6 +136,11 @@ BUTTONS = {
         'lift_holds': {'planned', *UNDER_WAY, 'paid', 'cancelled'},
         },
     'grant.commitment': {},
+    'grant.in_kind': {
+        'confirm': {'draft'},
+        'draft': {'confirmed', 'cancelled'},
+        'cancel': {'draft', 'confirmed'},
+        },
     }
 # Buttons that depend on more than the state, with what they need.
 NEEDS = {
@@ -209,6 +214,7 @@ MONEY = {
     ('grant.instalment', 'succeed'): {'finance'},
     ('grant.instalment', 'reject'): {'finance'},
     ('grant.instalment', 'cancel'): {'manager'},
+    ('grant.in_kind', 'confirm'): {'officer', 'manager'},
     ('bank.account-party.party', 'verify'): {'finance'},
     ('bank.account-party.party', 'unverify'): {'finance'},
     }
@@ -239,7 +245,9 @@ class WorkflowTestCase(RefusalCase):
 
     @classmethod
     def prepare(cls):
-        cls.dossier = Dossier.of(cls.road.to_active())
+        convention = cls.road.to_active()
+        cls.dossier = Dossier.of(
+            convention, in_kind=cls.road.create_in_kind(convention.party))
         with cls.road.system():
             # A scheme without a mode has no scores to hold.
             cls.road.scheme.eco_mode = 'commitment'
