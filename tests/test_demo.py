@@ -55,6 +55,7 @@ class DemoTestCase(TestCase):
                     self.check_counts, self.check_users,
                     self.check_amounts, self.check_envelopes,
                     self.check_schedules, self.check_blockers,
+                    self.check_in_kind,
                     self.check_duties, self.check_dates]:
                 with self.subTest(check.__name__):
                     check()
@@ -139,6 +140,23 @@ class DemoTestCase(TestCase):
             [('anomaly', '!=', None)])
         self.assertFalse(anomaly.regularised_by)
         self.assertEqual(anomaly.commitment.state, 'released')
+
+    def check_in_kind(self):
+        "Two partners need a convention only with what they get in kind."
+        pool = Pool()
+        self.assertEqual(set(states('grant.in_kind')), labels('grant.in_kind'))
+        aids = pool.get('grant.in_kind').search([('state', '=', 'confirmed')])
+        totals = pool.get('grant.in_kind').get_aid(
+            [a.party for a in aids], [y.year for a in aids for y in a.years])
+        due = [
+            key for key, aid in totals.items()
+            if aid.cash <= 23000 < aid.total]
+        self.assertEqual(len(due), 2)
+        waiting, = pool.get('grant.instalment.blocker').search([
+                ('code', '=', 'convention_due'),
+                ('instalment.convention.party', 'in', [p for _, p, _ in due]),
+                ])
+        self.assertIn("21", waiting.description)
 
     def check_blockers(self):
         "What went on is not blocked; what waits says why."

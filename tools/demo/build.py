@@ -19,6 +19,7 @@ from .ecos import set_modes
 from .envelopes import create_envelopes
 from .holds import tell_holds
 from .imputations import create_imputations
+from .in_kinds import Gifts
 from .lives import Life, received_on
 from .partners import create_partners
 from .schemes import create_schemes
@@ -77,6 +78,7 @@ def build(today, progress=lambda label: None):
         tell_seasons(story, world)
         Undertakings(world).add(story)
         Amendments(world).add(story)
+        Gifts(world).add(story)
         for dossier, date in dossiers:
             if date is None:
                 date = max(
