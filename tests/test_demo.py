@@ -156,7 +156,7 @@ class DemoTestCase(TestCase):
                 ('code', '=', 'convention_due'),
                 ('instalment.convention.party', 'in', [p for _, p, _ in due]),
                 ])
-        self.assertIn("21", waiting.description)
+        self.assertRegex(waiting.description, r'15.000,00.*9.600,00')
 
     def check_blockers(self):
         "What went on is not blocked; what waits says why."

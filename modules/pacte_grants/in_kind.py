@@ -131,8 +131,11 @@ class InKind(
         'res.user', "Confirmed By", readonly=True, ondelete='RESTRICT')
     confirmed_on = fields.Date("Confirmed On", readonly=True)
     cancelled_by = fields.Many2One(
-        'res.user', "Cancelled By", readonly=True, ondelete='RESTRICT')
-    cancelled_on = fields.Date("Cancelled On", readonly=True)
+        'res.user', "Cancelled By", readonly=True, ondelete='RESTRICT',
+        states={'invisible': Eval('state') != 'cancelled'})
+    cancelled_on = fields.Date(
+        "Cancelled On", readonly=True,
+        states={'invisible': Eval('state') != 'cancelled'})
     reason = fields.Text(
         "Reason to Go Back or Cancel",
         help="What is confirmed or cancelled changes with a reason only, "
