@@ -169,7 +169,7 @@ class QueriesTestCase(RefusalCase):
         parties = [self.road.create_party(verified=False) for _ in range(MANY)]
         aids = [self.road.create_in_kind(p).id for p in parties]
         self.assertListConstant('grant.in_kind', 'in_kind_view_list', aids)
-        
+
         def confirm(ids):
             with self.road.as_user('marc'):
                 InKind.confirm(InKind.browse(ids))
