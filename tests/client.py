@@ -203,6 +203,14 @@ class Client:
             self.click(question.locator('.btn-primary'))
             self._note_error()
 
+    def refused(self, name):
+        "Press the button that is refused, and return what the client says."
+        self.click(self.tab.locator(f'button[name="{name}"]:visible').first)
+        dialog = self.page.locator('.warning-dialog.in')
+        text = dialog.inner_text()
+        self.click(dialog.locator('.btn-primary'))
+        return text
+
     def launch(self, title):
         "Launch the action of the toolbar on what is chosen."
         button = self.tab.locator('button[id="action"]')
