@@ -81,9 +81,6 @@ class Import(Wizard):
         action['views'].reverse()
         return action, {'res_id': [return_.id]}
 
-    def end(self):
-        return 'reload'
-
 
 class EnterStart(ModelView):
     __name__ = 'grant.return.enter.start'
@@ -153,4 +150,6 @@ class Enter(Wizard):
         return 'end'
 
     def end(self):
-        return 'reload'
+        # From the menu, nothing but the menu would be read again.
+        if self.model and self.model.__name__ == 'grant.batch.line':
+            return 'reload'
