@@ -76,7 +76,7 @@ class Client:
                         'xpath=ancestor::td').locator('.expander img'))
         tabs = self.page.locator('#tabcontent > .tab-pane')
         opened = tabs.count()
-        self.double_click(self._entry(path))
+        self.click(self._entry(path))
         tabs.nth(opened).or_(self.dialog).wait_for()
 
     def _entry(self, path):
@@ -113,9 +113,11 @@ class Client:
 
     def select(self, row, upto=False):
         "Choose the row of a list: it, or all from the chosen one to it."
-        self.click(
-            row.locator('.selection-state input'),
-            modifiers=['Shift'] if upto else [])
+        # The box of a row does not heed Shift, the row itself does.
+        if upto:
+            self.click(row.locator('td').nth(3), modifiers=['Shift'])
+        else:
+            self.click(row.locator('.selection-state input'))
 
     def select_all(self):
         "Choose everything that the list in front holds."
@@ -182,8 +184,7 @@ class Client:
     def upload(self, path):
         "Choose the file of the machine for the field of the form."
         with self.page.expect_file_chooser() as chooser:
-            self.click(self.form.locator('button:has(img)').filter(
-                    visible=True).first)
+            self.click(self.form.locator('.input-file:visible').first)
         chooser.value.set_files(path)
         self.settle()
 
@@ -201,6 +202,14 @@ class Client:
         if question.count():
             self.click(question.locator('.btn-primary'))
             self._note_error()
+
+    def refused(self, name):
+        "Press the button that is refused, and return what the client says."
+        self.click(self.tab.locator(f'button[name="{name}"]:visible').first)
+        dialog = self.page.locator('.warning-dialog.in')
+        text = dialog.inner_text()
+        self.click(dialog.locator('.btn-primary'))
+        return text
 
     def launch(self, title):
         "Launch the action of the toolbar on what is chosen."

@@ -409,7 +409,7 @@ class ReturnTestCase(BatchCase):
                 (answers(good, self.paid(batch, 2, paid_on='')),
                     ['3', 'paid_on']),
                 (answers(good, self.paid(batch, 2, status='parti')),
-                    ['3', 'status', 'parti']),
+                    ['3', 'status', 'parti', 'engagé, mandaté']),
                 (answers(good, self.paid(batch, 2, line_no='x')),
                     ['3', 'line_no']),
                 (answers(good, self.paid(batch, 2, mandat_date='32/1/2026')),

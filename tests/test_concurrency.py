@@ -14,8 +14,10 @@ import pytest
 from trytond.i18n import gettext
 from trytond.modules.pacte_grants.check import money
 from trytond.pool import Pool
+from trytond.transaction import Transaction
 
 from .department import FINANCE, press
+from .refusal import message_pattern
 from .rpc import Refusal, at_once
 
 

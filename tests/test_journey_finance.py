@@ -3,7 +3,6 @@
 """A journey in the real web client: a morning of finance.  The clicks are
 counted from the moment the list is open."""
 import datetime as dt
-from decimal import Decimal
 
 import pytest
 from trytond import config
@@ -45,6 +44,28 @@ def states(department, ids):
         for instalment in Pool().get('grant.instalment').browse(ids):
             counts[instalment.state] = counts.get(instalment.state, 0) + 1
     return counts
+
+
+def paid(department):
+    """Return the answer of the payer to the only batch (bytes): one line is
+    rejected, one is paid a cent short, the others are paid."""
+    rows = []
+    with department.road():
+        group, = Pool().get('account.payment.group').search([])
+        for line in group.lines:
+            rows.append({
+                    'batch_id': group.number,
+                    'line_no': str(line.line_number),
+                    'status': 'payé',
+                    'mandat_no': '4512',
+                    'paid_on': dt.date.today().isoformat(),
+                    'paid_amount': f'{line.amount:.2f}'.replace('.', ','),
+                    })
+    rows[0] = {
+        'batch_id': group.number, 'line_no': rows[0]['line_no'],
+        'status': 'rejeté', 'reason': "RIB invalide"}
+    rows[1]['paid_amount'] = '799,99'
+    return answers(*rows)
 
 
 def test_finance_morning(department, morning, user, tmp_path):
@@ -95,4 +116,17 @@ def test_finance_morning(department, morning, user, tmp_path):
             nadia.press('transmit')
         nadia.sees_state("Transmis")
         nadia.shot(tmp_path / '10-transmitted.png')
+        answer = tmp_path / 'retour.csv'
+        answer.write_bytes(paid(department))
+        nadia.menu('Subventions', 'Versements', 'Importer le retour')
+        with nadia.within(3):
+            nadia.upload(answer)
+            nadia.answer("Vérifier")
+            nadia.shot(tmp_path / '11-dry-run.png')
+            nadia.answer("Appliquer")
+        nadia.sees_rows("Écart", 1)
+        nadia.sees_text("payée pour 799,99 € au lieu de 800,00 €")
+        nadia.shot(tmp_path / '12-return.png')
+    assert states(department, morning) == {
+        'planned': 3, 'certified': 58, 'paid': 38, 'paying': 1}
     print(tmp_path)

@@ -3,8 +3,9 @@
 # this repository contains the full copyright notices and license terms.
 """Check the XML of the module against the schemas that trytond ships.
 
-Data files against tryton.rng, views against the schema of their kind; and
-every file is used: data files by tryton.cfg, views by a record.
+Data files against tryton.rng, views against the schema of their kind; every
+file is used: data files by tryton.cfg, views by a record; and nobody sees in
+the menu an action that is not theirs.
 """
 
 import sys
@@ -33,6 +34,7 @@ def problems():
     for name in declared - {f.name for f in files}:
         yield f"tryton.cfg names {name}, which does not exist"
     views = set()
+    trees = []
     data_schema = schema(TRYTOND / 'tryton.rng')
     for file in files:
         if file.name not in declared:
@@ -40,7 +42,9 @@ def problems():
         tree, errors = check(file, [data_schema])
         yield from errors
         if tree is not None:
+            trees.append(tree)
             views.update(used_views(tree))
+    yield from menu_problems(trees)
     schemas = {
         kind: schema(TRYTOND / 'ir' / 'ui' / f'{kind}.rng') for kind in KINDS}
     for file in sorted(MODULE.glob('view/*.xml')):
@@ -58,6 +62,31 @@ def used_views(tree):
         if record.get('model') == 'ir.ui.view':
             for field in record.iterfind("field[@name='name']"):
                 yield field.text
+
+
+def menu_problems(trees):
+    "A menu is shown to none but the groups of its action."
+    actions = groups(trees, 'ir.action-res.group', 'action')
+    menus = groups(trees, 'ir.ui.menu-res.group', 'menu')
+    for tree in trees:
+        for item in tree.iter('menuitem'):
+            id_, action = item.get('id'), item.get('action')
+            if action not in actions:
+                continue
+            shown = menus.get(id_)
+            if not shown or shown - actions[action]:
+                yield f"{id_}: not of the groups of {action}"
+
+
+def groups(trees, model, name):
+    "The groups that the records of the model give, by what they are of."
+    found = {}
+    for tree in trees:
+        for record in tree.iter('record'):
+            if record.get('model') == model:
+                refs = {f.get('name'): f.get('ref') for f in record}
+                found.setdefault(refs[name], set()).add(refs['group'])
+    return found
 
 
 def check(file, schemas):

@@ -749,7 +749,7 @@ class Instalment(metaclass=PoolMeta):
             ]
 
     @classmethod
-    @ModelView.button_action('account_payment.act_payment_group_form')
+    @ModelView.button_action('pacte_grants.act_payment_group_form')
     def process(cls, instalments):
         """Send approved instalments to the payer; where the journal makes
         pre-settlement files, in batches that are transmitted at once."""

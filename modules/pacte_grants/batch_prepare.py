@@ -89,7 +89,7 @@ class Prepare(Wizard):
             Button("Back", 'start', 'tryton-back'),
             Button("Prepare", 'open_', 'tryton-ok', default=True),
             ])
-    open_ = StateAction('account_payment.act_payment_group_form')
+    open_ = StateAction('pacte_grants.act_payment_group_form')
 
     def _get_instalments(self):
         "Return the instalments that are asked for."

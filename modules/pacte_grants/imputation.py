@@ -32,7 +32,8 @@ from .party import PARTNER_KINDS
 from .reference import upsert
 from .scheme import CompanyMixin
 from .sums import split
-from .tariff_table import chooser, decode, read_count, read_table
+from .tariff_table import (
+    chooser, decode, read_count, read_table, table_problem)
 
 SECTIONS = [
     (None, ""),
@@ -166,20 +167,6 @@ class Nomenclature(ModelSQL, ModelView):
         rows = cls.read_rows(text)
         upsert(cls, ['kind', 'code', 'valid_from'], rows)
         return len(rows)
-
-
-def table_problem(error):
-    "Return the sentence for an error of ``read_table``."
-    known = {
-        'heading', 'twice', 'no_column', 'outside', 'required', 'empty',
-        'unreadable'}
-    return gettext(
-        'pacte_grants.msg_tariff_table_cell',
-        line=error.line, column=error.column or '–',
-        problem=gettext(
-            'pacte_grants.msg_tariff_table_'
-            + (error.code if error.code in known else 'value'),
-            value=error.value))
 
 
 class Reference(metaclass=PoolMeta):

@@ -6,7 +6,8 @@ from trytond.model import ModelView, fields
 from trytond.pool import Pool
 from trytond.pyson import Date, Eval, If
 from trytond.transaction import check_access, without_check_access
-from trytond.wizard import Button, StateTransition, StateView, Wizard
+from trytond.wizard import (
+    Button, StateAction, StateTransition, StateView, Wizard)
 
 from .exceptions import ReturnError
 from .payer_return import STATUSES, VALUES, Answer
@@ -47,7 +48,7 @@ class Import(Wizard):
             Button("Cancel", 'end', 'tryton-cancel'),
             Button("Apply", 'import_', 'tryton-ok', default=True),
             ])
-    import_ = StateTransition()
+    import_ = StateAction('pacte_grants.act_return_form')
 
     def default_preview(self, fields):
         Return = Pool().get('grant.return')
@@ -70,16 +71,15 @@ class Import(Wizard):
                         status=labels[verdict.answer.status]))
         return {**counts, 'text': '\n'.join(texts)}
 
-    def transition_import_(self):
+    def do_import_(self, action):
         Return = Pool().get('grant.return')
         with without_check_access():
-            Return.import_file(
+            return_ = Return.import_file(
                 self.start.name or gettext('pacte_grants.msg_return_file'),
                 self.start.file)
-        return 'end'
-
-    def end(self):
-        return 'reload'
+        # Its form, where what did not fit is read
+        action['views'].reverse()
+        return action, {'res_id': [return_.id]}
 
 
 class EnterStart(ModelView):
@@ -150,4 +150,6 @@ class Enter(Wizard):
         return 'end'
 
     def end(self):
-        return 'reload'
+        # From the menu, nothing but the menu would be read again.
+        if self.model and self.model.__name__ == 'grant.batch.line':
+            return 'reload'

@@ -28,14 +28,13 @@ from trytond.transaction import (
 from .batch import TRAILER
 from .check import bulleted, money
 from .exceptions import ReturnError
-from .imputation import table_problem
 from .mixin import AppendOnlyMixin, acting_user, now
 from .scheme import CompanyMixin
 from .search import search_flag
 from .sums import SLICE
 from .tariff_table import (
     TableError, chooser, decode, read_count, read_date, read_price,
-    read_table)
+    read_table, table_problem)
 from .territory import normalize
 
 STATUSES = [
@@ -476,6 +475,9 @@ class ReturnLine(AppendOnlyMixin, ModelSQL, ModelView):
     line = fields.Many2One(
         'grant.batch.line', "Line of a Batch", readonly=True,
         ondelete='RESTRICT')
+    party = fields.Function(fields.Many2One(
+            'party.party', "Payee"),
+        'on_change_with_party', searcher='search_party')
     status = fields.Selection(
         STATUSES, "Status", required=True, readonly=True, sort=False)
     reason = fields.Char("Reason", readonly=True)
@@ -516,6 +518,14 @@ class ReturnLine(AppendOnlyMixin, ModelSQL, ModelView):
     @fields.depends('return_', '_parent_return_.company')
     def on_change_with_currency(self, name=None):
         return self.return_.company.currency if self.return_ else None
+
+    @fields.depends('line', '_parent_line.party')
+    def on_change_with_party(self, name=None):
+        return self.line.party if self.line else None
+
+    @classmethod
+    def search_party(cls, name, clause):
+        return [('line.' + clause[0], *clause[1:])]
 
     def get_rec_name(self, name):
         return f'{self.batch} / {self.line_number}'

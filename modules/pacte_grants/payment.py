@@ -606,7 +606,7 @@ class Instalment(metaclass=PoolMeta):
                 })
 
     @classmethod
-    @ModelView.button_action('account_payment.act_payment_group_form')
+    @ModelView.button_action('pacte_grants.act_payment_group_form')
     def process(cls, instalments):
         "Send approved instalments to the payer, grouped by journal."
         pool = Pool()
@@ -878,16 +878,24 @@ class Convention(metaclass=PoolMeta):
 
     @classmethod
     def get_paid_amounts(cls, conventions, names):
-        instalment = Pool().get('grant.instalment').__table__()
+        """What was paid and what is left to pay; of a year that the vote
+        refused nothing is."""
+        pool = Pool()
+        instalment = pool.get('grant.instalment').__table__()
+        tranche = pool.get('grant.tranche').__table__()
         sums = defaultdict(lambda: defaultdict(Decimal))
         for sub in grouped_slice(conventions, SLICE):
-            query = instalment.select(
-                instalment.convention, instalment.state,
-                Sum(instalment.amount),
-                where=reduce_ids(
-                    instalment.convention, [c.id for c in sub])
-                & (instalment.state != 'cancelled'),
-                group_by=[instalment.convention, instalment.state])
+            query = (instalment
+                .join(tranche, condition=instalment.tranche == tranche.id)
+                .select(
+                    instalment.convention, instalment.state,
+                    Sum(instalment.amount),
+                    where=reduce_ids(
+                        instalment.convention, [c.id for c in sub])
+                    & (instalment.state != 'cancelled')
+                    & ((tranche.status != 'refused')
+                        | (instalment.state == 'paid')),
+                    group_by=[instalment.convention, instalment.state]))
             for id_, state, amount in read_sums(query, keys=2):
                 name = (
                     'paid_amount' if state == 'paid' else 'remaining_amount')

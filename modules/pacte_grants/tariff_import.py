@@ -15,12 +15,8 @@ from . import tariff_rule
 from .check import bulleted
 from .tariff_table import (
     chooser, decode, read_boolean, read_count, read_date, read_price,
-    read_table)
+    read_table, table_problem)
 from .tariff_text import Audience, euros, line_name, number
-
-_TABLE_CODES = {
-    'heading', 'twice', 'no_column', 'outside', 'required', 'empty',
-    'unreadable', 'product', 'category', 'residence'}
 
 
 class TableImportError(ValidationError):
@@ -174,15 +170,7 @@ class Grid(metaclass=PoolMeta):
 
     def _read_table(self, text, headings, readers, required):
         rows, errors = read_table(text or '', headings, readers, required)
-        self._raise_errors([
-                gettext(
-                    'pacte_grants.msg_tariff_table_cell', line=e.line,
-                    column=e.column or '–',
-                    problem=gettext(
-                        'pacte_grants.msg_tariff_table_' + (
-                            e.code if e.code in _TABLE_CODES else 'value'),
-                        value=e.value))
-                for e in errors])
+        self._raise_errors([table_problem(e) for e in errors])
         return rows
 
     def _raise_errors(self, errors):

@@ -13,8 +13,14 @@ from decimal import Decimal
 from io import StringIO
 from typing import NamedTuple
 
+from trytond.i18n import gettext
+
 from .territory import normalize
 
+# The problems of a table that have a sentence of their own.
+_CODES = {
+    'heading', 'twice', 'no_column', 'outside', 'required', 'empty',
+    'unreadable', 'product', 'category', 'residence'}
 _SEPARATORS = ';\t,'
 _PARENTHESES = re.compile(r'\(.*?\)')
 _TRUE = {'oui', 'o', 'x', 'vrai', '1'}
@@ -29,11 +35,13 @@ _DATES = ['%d/%m/%Y', '%Y-%m-%d', '%d/%m/%y', '%d-%m-%Y']
 
 class TableError(NamedTuple):
     """What is wrong in a cell: the number of the line and the heading of the
-    column (``None`` for the whole line), a code and the value."""
+    column (``None`` for the whole line), a code, the value and what could
+    stand there instead."""
     line: int
     column: str
     code: str
     value: str
+    expected: str = ''
 
 
 class Row(NamedTuple):
@@ -109,7 +117,21 @@ def chooser(choices):
             return known[normalize(text)]
         except KeyError:
             raise ValueError(text) from None
+    read.expected = ', '.join(choices)
     return read
+
+
+def table_problem(error):
+    "Return the sentence for an error of ``read_table``."
+    code = error.code
+    if code not in _CODES:
+        code = 'choice' if error.expected else 'value'
+    return gettext(
+        'pacte_grants.msg_tariff_table_cell',
+        line=error.line, column=error.column or '–',
+        problem=gettext(
+            f'pacte_grants.msg_tariff_table_{code}', value=error.value,
+            expected=error.expected))
 
 
 def _separator(text):
@@ -188,7 +210,9 @@ def _read_cells(number, cells, names, titles, readers, required):
         try:
             values[name] = readers[name](cell)
         except ValueError:
-            errors.append(TableError(number, titles[rank], name, cell))
+            errors.append(TableError(
+                    number, titles[rank], name, cell,
+                    getattr(readers[name], 'expected', '')))
     bad = {e.column for e in errors}
     for name in required:
         title = titles[names.index(name)]

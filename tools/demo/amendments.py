@@ -7,20 +7,7 @@ import datetime as dt
 from trytond.pool import Pool
 
 # The partner whose convention covers three years
-MULTI_YEAR = 'passerelle'
-YEARS = 3
-
-
-def add_years(life):
-    "Bring the later years into the convention that is negotiated."
-    convention = life.read(life.convention)
-    tranche, = convention.tranches
-    end = dt.date(convention.start_date.year + YEARS - 1, 12, 31)
-    life.write(
-        convention, kind='multi_year', end_date=end, tranches=[('create', [{
-                        'year': year,
-                        'amount': tranche.amount,
-                        } for year in range(tranche.year + 1, end.year + 1)])])
+PARTNER = 'passerelle'
 
 
 class Amendments:
@@ -85,7 +72,7 @@ class Amendments:
         "The association asks for more in the second year."
         officer = 'claire'
         convention, amendment = self.open(
-            MULTI_YEAR, officer,
+            PARTNER, officer,
             title="Ouverture d’une antenne à Bruay-la-Buissière",
             reason="L’association ouvre une antenne la deuxième année, à la "
                 "demande de la commune.")

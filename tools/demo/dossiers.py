@@ -48,6 +48,9 @@ class Dossier:
     in_kind: int = 0
     late: bool = False
     kind: str = None
+    # The years of its convention; the second is lived too
+    years: int = 1
+    later: bool = False
     pay: tuple = ()
     # state by kind of condition, 'met' where a payment waits for it
     conditions: dict = field(default_factory=dict)
@@ -95,6 +98,11 @@ DOSSIERS = [
         reason="Cessation d’activité constatée par l’assemblée générale "
             "extraordinaire ; solde non dû, après échange avec le "
             "partenaire."),
+    Dossier('SDEPA', 'dune', "École de danse itinérante",
+        "Cours et ateliers de danse dans les villages de la côte qui n’ont "
+        "pas d’école.",
+        132000, 26000, 'notify', 26000, ('S1',), in_kind=12000, years=2,
+        later=True, pay=('paid',)),
     Dossier('OVC', 'judo', "Des créneaux pour les habitants des foyers",
         "Ouverture d’un créneau hebdomadaire aux résidents d’un foyer de "
         "vie et formation de deux encadrants.",
@@ -218,7 +226,7 @@ DOSSIERS = [
         "Accompagnement de projets de jeunes, ateliers d’éducation aux "
         "médias et point d’information jeunesse.",
         176000, 50000, 'notify', 48000, ('S4',), in_kind=34000,
-        pay=('rejected',), days=150,
+        pay=('rejected',), days=150, years=3,
         pay_reason="RIB illisible dans le flux : titulaire différent du "
             "bénéficiaire."),
     Dossier('RESI', 'craie', "Graver la ville : résidence au collège",

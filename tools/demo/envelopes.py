@@ -68,6 +68,8 @@ def _needs(calendar, dossiers):
             # What is given up makes room again before the next session.
             if code not in TIGHT or dossier.until != 'renounced':
                 needs[code, calendar.year(session)] += dossier.propose
+        if dossier.later:
+            needs[code, calendar.year(session) + 1] += dossier.propose
     return needs, largest
 
 

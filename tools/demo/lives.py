@@ -9,8 +9,7 @@ from trytond.modules.pacte_grants.wording import long_date
 from trytond.pool import Pool
 
 from . import ecos, evaluations, reports
-from .amendments import MULTI_YEAR, add_years
-from . import procedures
+from . import later_years, procedures
 from .budgets import budget_lines
 from .dossiers import STEPS
 from .objectives import (
@@ -301,8 +300,8 @@ class Life:
         if self.dossier.kind:
             values['kind'] = self.dossier.kind
         self.write(self.convention, **values)
-        if self.dossier.party == MULTI_YEAR:
-            add_years(self)
+        if self.dossier.years > 1:
+            later_years.add_years(self)
         ecos.negotiate(self)
         add_from_library(
             self.office, self.officer, self.convention, self.dossier.scheme)
@@ -430,6 +429,9 @@ class Life:
                 date = self.after(notified, 130)
             else:
                 date = self.after(end, 20)
+        if dossier.later:
+            yield from later_years.go_on(self)
+            return
         yield self.after(end, 12)
         yield from self.finish_conditions()
         if dossier.measured:

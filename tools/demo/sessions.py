@@ -41,6 +41,12 @@ class Agenda:
                 self._domains[session].add(SCHEMES[dossier.scheme].domain)
         self._acts = defaultdict(int)
 
+    def sessions_of(self, domain):
+        "Return the codes of the sessions that have a report of the domain."
+        return [
+            code for code in self.calendar.dates
+            if domain in self._domains[code]]
+
     def report(self, session, dossier):
         "The report in which the dossier goes to the session."
         return self.reports[session, SCHEMES[dossier.scheme].domain]
