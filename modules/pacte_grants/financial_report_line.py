@@ -553,7 +553,7 @@ class FinancialReport(metaclass=PoolMeta):
 
     @classmethod
     def get_missing(cls, reports, name):
-        missing = dict.fromkeys((r.id for r in reports))
+        missing = dict.fromkeys(r.id for r in reports)
         for report, reasons in cls.get_acceptance_reasons(
                 [r for r in reports if r.state == 'submitted']).items():
             missing[report.id] = bulleted(reasons)
