@@ -42,6 +42,7 @@ def _total(string, help):
 class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     "The carry-over of an envelope to an exercise."
     __name__ = 'grant.envelope.carry_over'
+    __string__ = "Carry-over of an Envelope"
     _frozen = {'queued': frozenset(), 'done': frozenset()}
 
     envelope = fields.Many2One(
@@ -100,7 +101,7 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     done_by = fields.Many2One(
         'res.user', "Carried Over By", readonly=True, ondelete='RESTRICT')
     state = fields.Selection([
-            ('draft', "Simulation"),
+            ('draft', "Dry Run"),
             ('queued', "Under Way"),
             ('done', "Carried Over"),
             ], "State", required=True, readonly=True, sort=False)
@@ -382,12 +383,13 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
 class EnvelopeCarryOverLine(ModelSQL, ModelView):
     "What becomes of a commitment when its envelope is carried over."
     __name__ = 'grant.envelope.carry_over.line'
+    __string__ = "Line of a Carry-over"
 
     carry_over = fields.Many2One(
         'grant.envelope.carry_over', "Carry-over", required=True,
         readonly=True, ondelete='CASCADE')
     company = fields.Function(fields.Many2One(
-            'company.company', "Company"),
+            'company.company', "Company", required=True),
         'on_change_with_company', searcher='search_carry_over')
     currency = fields.Function(fields.Many2One(
             'currency.currency', "Currency"), 'on_change_with_currency')
