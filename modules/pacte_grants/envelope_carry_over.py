@@ -458,10 +458,10 @@ class EnvelopeCarryOverLine(ModelSQL, ModelView):
     def view_attributes(cls):
         return super().view_attributes() + [
             ('/tree', 'visual',
-                If(Eval('carried', 0) == Eval('left', 0), 'success',
-                    If(Eval('held', 0) > 0, 'danger',
-                        If(Eval('to_release', 0) > 0, 'warning', ''))),
-                ['carried', 'left', 'held', 'to_release']),
+                If(Eval('held', 0) > 0, 'danger',
+                    If(Eval('to_release', 0) > 0, 'warning',
+                        If(Eval('accrued', 0) > 0, '', 'success'))),
+                ['accrued', 'held', 'to_release']),
             ]
 
 

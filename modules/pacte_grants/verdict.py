@@ -58,7 +58,10 @@ class AcceptanceMixin:
     def get_verdicts(cls, records):
         """Return, by record, why it cannot be accepted: sentences.  What may
         be accepted is not in it."""
-        verdicts = cls.get_button_refusals(records, 'accept')
+        verdicts = {
+            record: gettext(
+                'pacte_grants.msg_accept_state', state=record.state_label)
+            for record in cls.get_button_refusals(records, 'accept')}
         reasons = cls.get_acceptance_reasons(
             [r for r in records if r not in verdicts])
         for record, sentences in reasons.items():
