@@ -214,7 +214,8 @@ class QueriesTestCase(AcceptanceCase):
         for state in ['preview', 'result']:
             counts = {
                 n: self.selects(
-                    lambda n=n: self.wizard(self.reports[:n], state))
+                    lambda n=n, state=state: self.wizard(
+                        self.reports[:n], state))
                 for n in [1, 50, 200]}
             with self.subTest(state=state, counts=counts):
                 self.assertLessEqual(counts[50], counts[1] + 3)
