@@ -418,11 +418,9 @@ class Envelope(metaclass=PoolMeta):
         instalment = pool.get('grant.instalment').__table__()
         envelope = cls.__table__()
         several = envelope.kind.in_(MULTI_YEAR)
-        exercise = Case(
-            (several, Coalesce(instalment.exercise, envelope.year)),
-            else_=envelope.year)
+        by_id = {e.id: e for e in envelopes}
         credits = defaultdict(lambda: (Decimal(0), Decimal(0)))
-        for sub in grouped_slice([e.id for e in envelopes], SLICE):
+        for sub in grouped_slice(list(by_id), SLICE):
             sub = list(sub)
             query = movement.join(
                 envelope, condition=movement.envelope == envelope.id).select(
@@ -436,15 +434,18 @@ class Envelope(metaclass=PoolMeta):
             query = (instalment
                 .join(commitment,
                     condition=instalment.commitment == commitment.id)
-                .join(envelope,
-                    condition=commitment.envelope == envelope.id)
                 .select(
-                    envelope.id, exercise, Sum(instalment.amount),
-                    where=reduce_ids(envelope.id, sub)
+                    commitment.envelope, instalment.exercise,
+                    Sum(instalment.amount),
+                    where=reduce_ids(commitment.envelope, sub)
                     & instalment.state.in_(APPROVED),
-                    group_by=[envelope.id, exercise]))
-            for id_, year, approved in read_sums(query, keys=2):
-                credits[id_, year] = credits[id_, year][0], approved
+                    group_by=[commitment.envelope, instalment.exercise]))
+            for id_, exercise, amount in read_sums(query, keys=2):
+                year = by_id[id_].year
+                if by_id[id_].kind in MULTI_YEAR:
+                    year = exercise or year
+                credit, approved = credits[id_, year]
+                credits[id_, year] = credit, approved + amount
         return credits
 
 
