@@ -258,7 +258,7 @@ class ReportTestCase(RefusalCase):
         road.write('claire', self.report, auditor_report=None,
             public_total=Decimal(153000))
         road.press('claire', self.report, 'submit')
-        self.assertFalse(road.fresh(self.report).get_acceptance_reasons())
+        self.assertFalse(road.fresh(self.report).missing)
         road.write(
             'claire', self.report, public_total=Decimal('153000.01'))
         with self.refused(

@@ -367,10 +367,10 @@ class Convention(metaclass=PoolMeta):
         years = {i.tranche.year for i in planned}
         Instalment.write(
             [i for i in planned if i.bank_account], {'bank_account': None})
-        Commitment.write([
-                d.commitment for d in convention.decisions
-                if d.commitment and d.commitment.state == 'committed'
-                and d.commitment.year in years], {'party': party.id})
+        Commitment.write(Commitment.with_carried([
+                    d.commitment for d in convention.decisions
+                    if d.commitment and d.commitment.state == 'committed'
+                    and d.commitment.year in years]), {'party': party.id})
         Application.write([
                 a for a in convention.applications
                 if a.state in {
@@ -384,10 +384,10 @@ class Convention(metaclass=PoolMeta):
         Raise ``CeilingError`` if less is committed than that.
         """
         Commitment = Pool().get('grant.commitment')
-        commitments = [
-            d.commitment for d in self.decisions
-            if d.commitment and d.commitment.year == year
-            and d.commitment.state == 'committed']
+        commitments = Commitment.with_carried([
+                d.commitment for d in self.decisions
+                if d.commitment and d.commitment.year == year
+                and d.commitment.state == 'committed'])
         for commitment in sorted(
                 commitments, key=lambda c: c.id, reverse=True):
             part = min(amount, commitment.amount)

@@ -10,13 +10,13 @@ from trytond.model import ModelView, fields
 from trytond.model.exceptions import AccessError
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool
-from trytond.pyson import Eval, If
 from trytond.transaction import check_access, without_check_access
 from trytond.wizard import Button, StateAction, StateView, Wizard
 
 from .check import money
 from .exceptions import CompletenessError
 from .party import sees_bank_numbers
+from .verdict import VerdictMixin
 
 
 class PrepareStart(ModelView):
@@ -49,7 +49,7 @@ class PreparePreview(ModelView):
         'grant.batch.prepare.line', None, "Payments", readonly=True)
 
 
-class PrepareLine(ModelView):
+class PrepareLine(VerdictMixin, ModelView):
     __name__ = 'grant.batch.prepare.line'
     __string__ = "Payment of a Batch"
 
@@ -61,15 +61,6 @@ class PrepareLine(ModelView):
     exercise = fields.Integer("Exercise", readonly=True)
     amount = Monetary(
         "Amount", currency='currency', digits='currency', readonly=True)
-    accepted = fields.Boolean("Accepted", readonly=True)
-    verdict = fields.Text("Verdict", readonly=True)
-
-    @classmethod
-    def view_attributes(cls):
-        return super().view_attributes() + [
-            ('/tree', 'visual',
-                If(Eval('accepted', False), 'success', 'danger')),
-            ]
 
 
 class Prepare(Wizard):

@@ -3,14 +3,16 @@
 """What an exercise did not pay goes on in the next one.
 
 The part of the commitment that is left moves to the envelope of the next
-year, and with it the instalments that wait.
+year, and with it the instalments that wait.  What was committed on an
+authorisation of several years (AE, AP) stays there: it is the exercise whose
+credits pay that changes.
 """
 from collections import defaultdict
 from decimal import Decimal
 
 from trytond.exceptions import UserError
 from trytond.i18n import gettext
-from trytond.model import ModelView, fields
+from trytond.model import Index, ModelView, fields
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval
@@ -18,6 +20,7 @@ from trytond.transaction import check_access, without_check_access
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .check import bulleted, money
+from .envelope import MULTI_YEAR
 from .exceptions import CarryOverError
 from .mixin import acting_user
 
@@ -34,6 +37,54 @@ class Commitment(metaclass=PoolMeta):
         'grant.commitment', 'carried_from', "Carried Over To",
         readonly=True)
 
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._sql_indexes.add(
+            Index(table, (table.carried_from, Index.Equality())))
+
+    @classmethod
+    def with_carried(cls, commitments):
+        found = []
+        for commitment in super().with_carried(commitments):
+            found.append(commitment)
+            found.extend(cls.with_carried([
+                        c for c in commitment.carried_to
+                        if c.state == 'committed']))
+        return found
+
+    @classmethod
+    @without_check_access
+    def carry_to(cls, amounts, targets):
+        """Move the amounts (euros, by commitment) to the envelopes that
+        ``targets`` gives by envelope; return the new commitments by
+        commitment."""
+        if not amounts:
+            return {}
+        cls.write(*[
+                part for source, amount in amounts.items() for part in (
+                    [source], {'amount': source.amount - amount})])
+        created = cls.create([{
+                    'envelope': targets[source.envelope].id,
+                    'party': source.party.id,
+                    'year': source.year,
+                    'company': source.company.id,
+                    'amount': amount,
+                    'finance_number': source.finance_number,
+                    'carried_from': source.id,
+                    } for source, amount in amounts.items()])
+        cls.commit(created)
+        return dict(zip(amounts, created, strict=True))
+
+
+class Convention(metaclass=PoolMeta):
+    __name__ = 'grant.convention'
+
+    def _release(self, commitments):
+        Commitment = Pool().get('grant.commitment')
+        super()._release(Commitment.with_carried(commitments))
+
 
 class Instalment(metaclass=PoolMeta):
     __name__ = 'grant.instalment'
@@ -48,20 +99,31 @@ class Instalment(metaclass=PoolMeta):
                     },
                 })
 
-    def _get_commitments(self):
-        found = super()._get_commitments()
-        return found + [
-            c for commitment in found for c in commitment.carried_to
-            if c.state == 'committed']
+    @classmethod
+    def get_sources(cls, instalments):
+        """Return, by instalment, the commitment that pays it as things
+        stand, ``None`` if there is none: its own from its certification on,
+        before that the first that the others leave room on."""
+        found = {
+            i: [i.commitment] if i.commitment else i._get_commitments()
+            for i in instalments}
+        drawn = cls._drawn({c for cs in found.values() for c in cs})
+        sources = {}
+        for instalment, commitments in found.items():
+            if instalment.commitment:
+                sources[instalment] = instalment.commitment
+                continue
 
-    def _get_source(self):
-        "Return the commitment that pays the instalment as things stand."
-        if self.commitment:
-            return self.commitment
-        commitments = self._get_commitments()
-        return next(
-            (c for c in commitments if c.amount >= self.amount),
-            commitments[0] if commitments else None)
+            def room(commitment):
+                return commitment.amount - drawn[commitment.id]
+
+            source = next(
+                (c for c in commitments if room(c) >= instalment.amount),
+                max(commitments, key=room, default=None))
+            if source:
+                drawn[source.id] += instalment.amount
+            sources[instalment] = source
+        return sources
 
     @classmethod
     @ModelView.button_action('pacte_grants.act_instalment_carry_over')
@@ -71,102 +133,92 @@ class Instalment(metaclass=PoolMeta):
     @classmethod
     def carry_to(cls, instalments, year):
         """Move the instalments that wait, and what their commitments keep
-        for them, to the envelopes of the same codes of the year.
+        for them, to the envelopes of the same codes of the year; those of an
+        authorisation of several years stay on it and are paid from its
+        credits of the year.
 
         All or nothing: raise ``CarryOverError`` with what stands in the way
         of each, ``CeilingError`` above what an envelope of the year
         authorises or may pay (invariant 2).
         """
-        pool = Pool()
-        Commitment = pool.get('grant.commitment')
-        Envelope = pool.get('grant.envelope')
+        Envelope = Pool().get('grant.envelope')
         acting_user(gettext('pacte_grants.msg_act_carry_over'))
-        sources = {i: i._get_source() for i in instalments}
-        targets = cls._find_targets(
+        sources = cls.get_sources(instalments)
+        targets = cls.find_targets(
             {s.envelope for s in sources.values() if s}, year)
         Envelope.claim(sorted(
                 {*targets, *targets.values()}, key=lambda e: e.id))
         instalments = cls.claim(instalments)
-        sources = {i: i._get_source() for i in instalments}
+        sources = cls.get_sources(instalments)
         cls._check_carry_over(instalments, sources, targets, year)
-        by_source = defaultdict(list)
-        for instalment in instalments:
-            by_source[sources[instalment]].append(instalment)
-        new, to_write = {}, []
-        with without_check_access():
-            for source, sub in by_source.items():
-                moved = sum((i.amount for i in sub), Decimal(0))
-                to_write.extend((
-                        [source], {'amount': source.amount - moved}))
-                new[source] = {
-                    'envelope': targets[source.envelope].id,
-                    'party': source.party.id,
-                    'year': source.year,
-                    'company': source.company.id,
-                    'amount': moved,
-                    'finance_number': source.finance_number,
-                    'carried_from': source.id,
-                    }
-            Commitment.write(*to_write)
-            created = Commitment.create(list(new.values()))
-            Commitment.commit(created)
-            to_write = []
-            for (_, sub), commitment in zip(
-                    by_source.items(), created, strict=True):
-                values = {'exercise': year}
-                if certified := [i for i in sub if i.state != 'planned']:
-                    to_write.extend((
-                            certified,
-                            {**values, 'commitment': commitment.id}))
-            if to_write:
-                cls.write(*to_write)
-            Envelope.check_payment_credits(list(targets.values()))
-        pool.get('grant.event').add([{
-                    'record': i, 'name': 'exercise',
-                    'before': sources[i].envelope,
-                    'after': targets[sources[i].envelope],
-                    } for i in instalments])
+        cls.move(instalments, sources, targets, year)
+        Envelope.check_payment_credits(list(targets.values()))
 
     @classmethod
-    def _find_targets(cls, envelopes, year):
-        "Return, by envelope, the one of the same code in the year."
+    @without_check_access
+    def move(cls, instalments, sources, targets, year):
+        """Move the claimed instalments, and what their commitments keep for
+        them, to the targets of their envelopes in the exercise."""
+        pool = Pool()
+        amounts = defaultdict(Decimal)
+        for instalment in instalments:
+            source = sources[instalment]
+            if targets[source.envelope] != source.envelope:
+                amounts[source] += instalment.amount
+        new = pool.get('grant.commitment').carry_to(amounts, targets)
+        events = [
+            instalment._get_event(sources[instalment], targets, year)
+            for instalment in instalments]
+        by_commitment = defaultdict(list)
+        for instalment in instalments:
+            source = sources[instalment]
+            by_commitment[
+                new.get(source) if instalment.commitment else None
+                ].append(instalment)
+        to_write = []
+        for commitment, sub in by_commitment.items():
+            values = {'exercise': year}
+            if commitment:
+                values['commitment'] = commitment.id
+            to_write.extend((sub, values))
+        if to_write:
+            cls.write(*to_write)
+        pool.get('grant.event').add(events)
+
+    def _get_event(self, source, targets, year):
+        "Return what the journal keeps of the move of the instalment."
+        before, after = source.envelope, targets[source.envelope]
+        if before == after:
+            before, after = self.get_exercise(source), year
+        return {
+            'record': self, 'name': 'exercise',
+            'before': before, 'after': after}
+
+    @classmethod
+    def find_targets(cls, envelopes, year):
+        """Return, by envelope, the one in which it goes on in the year: that
+        of the same code, or itself if its authorisation is of several
+        years."""
         Envelope = Pool().get('grant.envelope')
+        targets = {e: e for e in envelopes if e.kind in MULTI_YEAR}
         found = {}
         for envelope in Envelope.search([
-                    ('code', 'in', [e.code for e in envelopes]),
+                    ('code', 'in', [
+                            e.code for e in envelopes if e not in targets]),
                     ('year', '=', year)]):
             found[envelope.company, envelope.code] = envelope
-        return {
-            e: found[e.company, e.code] for e in envelopes
-            if (e.company, e.code) in found}
+        for envelope in envelopes:
+            if (envelope not in targets
+                    and (envelope.company, envelope.code) in found):
+                targets[envelope] = found[envelope.company, envelope.code]
+        return targets
 
     @classmethod
     def _check_carry_over(cls, instalments, sources, targets, year):
         problems = []
         for instalment in instalments:
-            source = sources[instalment]
-            names = {'instalment': instalment.rec_name, 'year': year}
-            if instalment.state not in MOVED:
-                problems.append(gettext(
-                        'pacte_grants.msg_carry_over_state', **names,
-                        state=instalment.state_label))
-            elif not source:
-                problems.append(gettext(
-                        'pacte_grants.msg_carry_over_no_commitment', **names))
-            elif source.envelope not in targets:
-                problems.append(gettext(
-                        'pacte_grants.msg_carry_over_no_envelope', **names,
-                        envelope=source.envelope.rec_name))
-            elif source.envelope.year >= year:
-                problems.append(gettext(
-                        'pacte_grants.msg_carry_over_year', **names))
-            elif (payment := instalment.payment) and payment.group:
-                problems.append(gettext(
-                        'pacte_grants.msg_batch_already', **names,
-                        batch=payment.group.rec_name))
-            elif instalment.imputations:
-                problems.extend(instalment.check_imputations(
-                        year, targets[source.envelope]))
+            problems.extend(instalment.get_carry_over_problems(
+                    sources[instalment], targets, year))
         left = defaultdict(Decimal)
         for instalment in instalments:
             if sources[instalment]:
@@ -181,6 +233,38 @@ class Instalment(metaclass=PoolMeta):
             raise CarryOverError(gettext(
                     'pacte_grants.msg_carry_over_refused',
                     reasons=bulleted(problems)))
+
+    def get_carry_over_problems(self, source, targets, year):
+        """Return, in sentences, why the instalment cannot go from its
+        commitment to the target of its envelope in the exercise."""
+        names = {'instalment': self.rec_name, 'year': year}
+        if self.state not in MOVED:
+            return [gettext(
+                    'pacte_grants.msg_carry_over_state', **names,
+                    state=self.state_label)]
+        if not source:
+            return [gettext(
+                    'pacte_grants.msg_carry_over_no_commitment', **names)]
+        if source.envelope not in targets:
+            return [gettext(
+                    'pacte_grants.msg_carry_over_no_envelope', **names,
+                    envelope=source.envelope.rec_name)]
+        if self.is_in_exercise(source, year):
+            return [gettext('pacte_grants.msg_carry_over_year', **names)]
+        if (payment := self.payment) and payment.group:
+            return [gettext(
+                    'pacte_grants.msg_batch_already', **names,
+                    batch=payment.group.rec_name)]
+        if self.imputations:
+            return self.check_imputations(year, targets[source.envelope])
+        return []
+
+    def is_in_exercise(self, source, year):
+        "Whether it is paid in the exercise or later as things stand."
+        envelope = source.envelope
+        if envelope.kind in MULTI_YEAR:
+            return self.get_exercise(source) >= year
+        return envelope.year >= year
 
 
 class CarryOverStart(ModelView):
@@ -210,14 +294,14 @@ class CarryOver(Wizard):
     def default_start(self, fields):
         Instalment = Pool().get('grant.instalment')
         instalments = list(self.records)
-        sources = {i: i._get_source() for i in instalments}
+        sources = Instalment.get_sources(instalments)
         year = max(
             (s.envelope.year for s in sources.values() if s),
             default=Pool().get('ir.date').today().year) + 1
         verdict = gettext('pacte_grants.msg_carry_over_possible')
         try:
             Instalment._check_carry_over(
-                instalments, sources, Instalment._find_targets(
+                instalments, sources, Instalment.find_targets(
                     {s.envelope for s in sources.values() if s}, year), year)
         except UserError as error:
             verdict = error.message

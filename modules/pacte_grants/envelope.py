@@ -20,6 +20,9 @@ from .mixin import ClaimMixin, GuardMixin, WorkflowMixin, transition
 from .scheme import CompanyMixin
 from .sums import SLICE, read_sums
 
+# The kinds of envelopes whose commitments stay when the year ends.
+MULTI_YEAR = ['AE', 'AP']
+
 
 class Envelope(ClaimMixin, GuardMixin, CompanyMixin, ModelSQL, ModelView):
     __name__ = 'grant.envelope'
@@ -354,6 +357,12 @@ class Commitment(
             Envelope.check_ceiling({
                     c.envelope for c in commitments
                     if c.state != 'released'})
+
+    @classmethod
+    def with_carried(cls, commitments):
+        """Return the commitments, each followed by what of it goes on in
+        later exercises and is committed."""
+        return list(commitments)
 
     @classmethod
     @transition('committed')

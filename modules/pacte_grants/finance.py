@@ -24,6 +24,7 @@ from trytond.transaction import (
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .condition import FULFILLED
+from .envelope import MULTI_YEAR
 from .exceptions import CompletenessError, DutyError
 from .hold import has_group
 from .mixin import acting_user
@@ -217,14 +218,18 @@ class Instalment(metaclass=PoolMeta):
         commitments = Commitment.browse(
             list({c.id for cs in sources.values() for c in cs}))
         drawn = cls._drawn(commitments)
-        envelopes = {
-            e.id: e.payment_credit - e.approved
-            for e in Envelope.browse(
-                list({c.envelope.id for c in commitments}))}
+        credits = Envelope.get_credits(
+            Envelope.browse(list({c.envelope.id for c in commitments})))
         result = {name: {} for name in names}
         for instalment in instalments:
             own = sources[instalment.id]
             committed = sum((c.amount for c in own), Decimal(0))
+            left = [
+                credits[key] for key in {
+                    (c.envelope.id, instalment.get_exercise(c)
+                        if c.envelope.kind in MULTI_YEAR
+                        else c.envelope.year)
+                    for c in own}]
             values = {
                 'convention_paid': paid[instalment.convention.id],
                 'commitment_amount': committed if own else None,
@@ -232,7 +237,7 @@ class Instalment(metaclass=PoolMeta):
                     committed - sum((drawn[c.id] for c in own), Decimal(0))
                     if own else None),
                 'credit_left': sum(
-                    (envelopes[id_] for id_ in {c.envelope.id for c in own}),
+                    (credit - approved for credit, approved in left),
                     Decimal(0)) if own else None,
                 }
             for name in names:

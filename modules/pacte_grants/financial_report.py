@@ -30,6 +30,7 @@ from .daily import company_by_company
 from .exceptions import CompletenessError, FrozenError, PeriodError
 from .mixin import (
     OfConventionMixin, ReopenMixin, WorkflowMixin, acting_user, transition)
+from .verdict import AcceptanceMixin
 
 # The states of conventions whose partners still account for the grant.
 ACCOUNTABLE = sorted(LIVE_STATES | {'closed', 'terminated'})
@@ -45,8 +46,8 @@ def _stamped(string):
 
 
 class FinancialReport(
-        OfConventionMixin, AmountMixin, ReopenMixin, WorkflowMixin,
-        ModelSQL, ModelView):
+        OfConventionMixin, AmountMixin, AcceptanceMixin, ReopenMixin,
+        WorkflowMixin, ModelSQL, ModelView):
     __name__ = 'grant.financial_report'
     _amounts = (
         'eligible_forecast', 'eligible_realised', 'other_income_realised')
@@ -415,19 +416,21 @@ class FinancialReport(
     def accept(cls, reports):
         """Accept the reports; raise ``CompletenessError`` with everything
         that is missing from one."""
-        for report in reports:
-            if reasons := report.get_acceptance_reasons():
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_report_not_accepted',
-                        report=report.rec_name, reasons=bulleted(reasons)))
+        cls.check_acceptance(reports)
         cls._stamp(reports, 'accepted')
 
-    def get_acceptance_reasons(self):
-        "Return, in sentences, what prevents the report from being accepted."
-        reasons = []
-        if self.eligible_realised is None:
-            reasons.append(gettext('pacte_grants.msg_report_no_realised'))
-        return reasons
+    @classmethod
+    def get_acceptance_reasons(cls, reports):
+        found = super().get_acceptance_reasons(reports)
+        for report, reasons in found.items():
+            if report.eligible_realised is None:
+                reasons.append(gettext('pacte_grants.msg_report_no_realised'))
+        return found
+
+    def _refuse(self, reasons):
+        return gettext(
+            'pacte_grants.msg_report_not_accepted',
+            report=self.rec_name, reasons=bulleted(reasons))
 
     @property
     def _reopened_from(self):

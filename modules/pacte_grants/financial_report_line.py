@@ -20,7 +20,7 @@ from trytond.pyson import Bool, Eval, If
 from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import without_check_access
 
-from .check import AmountMixin, money
+from .check import AmountMixin, bulleted, money
 from .exceptions import AmountError, PeriodError
 from .financial_report import OPEN
 from .mixin import FrozenByMixin
@@ -29,6 +29,11 @@ from .territory import normalize
 
 # The row of the Cerfa on which the partner enters the Department's grant.
 DEPARTMENT = '74-DEPT'
+# What is asked of an association: threshold, piece of the partner, field.
+_ACCOUNTS = [
+    ('L12_ACCOUNTS_THRESHOLD', 'accounts', 'accounts'),
+    ('L11_ACCOUNTS_THRESHOLD', 'auditor_report', 'auditor_report'),
+    ]
 _STATES_OPEN = {'readonly': ~Eval('state').in_(OPEN)}
 _STATES_ROW = {'readonly': ~Eval('report_state').in_(OPEN)}
 
@@ -546,10 +551,13 @@ class FinancialReport(metaclass=PoolMeta):
             by_year[result.convention, result.year].append(result.id)
         return {r.id: by_year[r.convention, r.year] for r in reports}
 
-    def get_missing(self, name):
-        if self.state == 'submitted':
-            return '\n'.join(
-                f'– {reason}' for reason in self.get_acceptance_reasons())
+    @classmethod
+    def get_missing(cls, reports, name):
+        missing = dict.fromkeys(r.id for r in reports)
+        for report, reasons in cls.get_acceptance_reasons(
+                [r for r in reports if r.state == 'submitted']).items():
+            missing[report.id] = bulleted(reasons)
+        return missing
 
     @classmethod
     def preprocess_values(cls, mode, values):
@@ -613,7 +621,20 @@ class FinancialReport(metaclass=PoolMeta):
             if values:
                 cls.write([report], values)
 
-    def get_acceptance_reasons(self):
+    @classmethod
+    def get_acceptance_reasons(cls, reports):
+        found = super().get_acceptance_reasons(reports)
+        accounts = cls._get_accounts_reasons(
+            [r for r in reports if r.kind == 'financial'])
+        return {
+            report: (
+                ([] if report.lines else reasons)
+                + report._get_content_reasons()
+                + accounts.get(report, [])
+                + report._get_certificate_reasons())
+            for report, reasons in found.items()}
+
+    def _get_content_reasons(self):
         reasons = []
         if self.kind == 'statement':
             if not self.invoices:
@@ -629,11 +650,6 @@ class FinancialReport(metaclass=PoolMeta):
             if self.beneficiary_count is None:
                 reasons.append(gettext(
                         'pacte_grants.msg_report_no_beneficiaries'))
-        if not self.lines:
-            reasons = super().get_acceptance_reasons() + reasons
-        if self.kind == 'financial':
-            reasons.extend(self._get_accounts_reasons())
-        reasons.extend(self._get_certificate_reasons())
         return reasons
 
     def _get_balance_reasons(self):
@@ -664,37 +680,57 @@ class FinancialReport(metaclass=PoolMeta):
                     name=self.certified_name))
         return reasons
 
-    def _get_accounts_reasons(self):
-        """Return what is missing of the accounts of an association: they are
-        asked above a yearly total (L12), with the report of the auditor
-        above a higher one (L11)."""
-        pool = Pool()
-        Commitment = pool.get('grant.commitment')
-        Parameter = pool.get('grant.parameter')
-        Piece = pool.get('grant.partner.piece')
-        if self.party.partner_kind != 'association':
-            return []
-        granted = sum((c.amount for c in Commitment.search([
-                        ('party', '=', self.party.id),
-                        ('year', '=', self.year),
-                        ('state', '=', 'committed'),
-                        ])), Decimal(0))
-        total = max(granted, self.public_total or Decimal(0))
-        reasons = []
-        for code, kind, name in [
-                ('L12_ACCOUNTS_THRESHOLD', 'accounts', 'accounts'),
-                ('L11_ACCOUNTS_THRESHOLD', 'auditor_report',
-                    'auditor_report')]:
+    @classmethod
+    def _get_accounts_reasons(cls, reports):
+        """Return, by report, what is missing of the accounts of an
+        association: they are asked above a yearly total (L12), with the
+        report of the auditor above a higher one (L11)."""
+        Parameter = Pool().get('grant.parameter')
+        reports = [
+            r for r in reports if r.party.partner_kind == 'association']
+        if not reports:
+            return {}
+        granted, given = cls._get_granted(reports), cls._get_given(reports)
+        reasons = defaultdict(list)
+        for code, kind, name in _ACCOUNTS:
             threshold = Parameter.get(code)
-            if total <= threshold or getattr(self, name):
-                continue
-            # What the partner gave once is not asked again (L32).
-            if not Piece.search([
-                        ('party', '=', self.party.id),
-                        ('kind', '=', kind),
-                        ('received_on', '>=', dt.date(self.year, 12, 31)),
-                        ], limit=1):
-                reasons.append(gettext(
-                        f'pacte_grants.msg_report_no_{kind}',
-                        total=money(total), threshold=money(threshold)))
+            for report in reports:
+                total = max(
+                    granted[report.party, report.year],
+                    report.public_total or Decimal(0))
+                # What the partner gave once is not asked again (L32).
+                received = given.get((report.party, kind))
+                if (total > threshold
+                        and not getattr(report, name)
+                        and not (received
+                            and received >= dt.date(report.year, 12, 31))):
+                    reasons[report].append(gettext(
+                            f'pacte_grants.msg_report_no_{kind}',
+                            total=money(total), threshold=money(threshold)))
         return reasons
+
+    @staticmethod
+    def _get_granted(reports):
+        "Return, by partner and year, what was committed for it (euros)."
+        Commitment = Pool().get('grant.commitment')
+        granted = defaultdict(Decimal)
+        for commitment in Commitment.search([
+                    ('party', 'in', list({r.party.id for r in reports})),
+                    ('year', 'in', list({r.year for r in reports})),
+                    ('state', '=', 'committed'),
+                    ]):
+            granted[commitment.party, commitment.year] += commitment.amount
+        return granted
+
+    @staticmethod
+    def _get_given(reports):
+        "Return, by partner and kind, when the last accounts were received."
+        Piece = Pool().get('grant.partner.piece')
+        given = {}
+        for piece in Piece.search([
+                    ('party', 'in', list({r.party.id for r in reports})),
+                    ('kind', 'in', [kind for _, kind, _ in _ACCOUNTS]),
+                    ('received_on', '!=', None),
+                    ], order=[('received_on', 'ASC')]):
+            given[piece.party, piece.kind] = piece.received_on
+        return given

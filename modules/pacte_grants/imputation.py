@@ -20,18 +20,20 @@ from trytond.model import (
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval, If
-from trytond.tools import file_open
+from trytond.tools import file_open, grouped_slice, reduce_ids
 from trytond.transaction import check_access, without_check_access
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .check import AmountMixin, bulleted, money, year_domain
+from .envelope import MULTI_YEAR
 from .exceptions import (
-    CompletenessError, FrozenError, ImputationError)
+    CeilingError, CompletenessError, FrozenError, ImputationError)
 from .mixin import GuardMixin
 from .party import PARTNER_KINDS
+from .payment import APPROVED
 from .reference import upsert
 from .scheme import CompanyMixin
-from .sums import split
+from .sums import SLICE, read_sums, split
 from .tariff_table import (
     chooser, decode, read_count, read_table, table_problem)
 
@@ -374,6 +376,64 @@ class Envelope(metaclass=PoolMeta):
                     for kind, section in _ENVELOPE_SECTIONS.items()],
                 else_=Null))
 
+    @classmethod
+    def check_payment_credits(cls, envelopes):
+        "Those of several years have credits for each exercise."
+        envelopes = cls.browse(list(envelopes))
+        super().check_payment_credits(
+            [e for e in envelopes if e.kind not in MULTI_YEAR])
+        envelopes = {e.id: e for e in envelopes if e.kind in MULTI_YEAR}
+        credits = cls.get_credits(envelopes.values())
+        for (id_, exercise), (credit, approved) in credits.items():
+            if approved > credit:
+                raise CeilingError(gettext(
+                        'pacte_grants.msg_payment_credit_exceeded_exercise',
+                        envelope=envelopes[id_].rec_name, exercise=exercise,
+                        credit=money(credit), approved=money(approved)))
+
+    @classmethod
+    def get_credits(cls, envelopes):
+        """Return, by envelope id and exercise, the payment credits and what
+        of them is approved (euros): two queries whatever the number.
+
+        An annual credit has those of its year.
+        """
+        pool = Pool()
+        movement = pool.get('grant.envelope.movement').__table__()
+        commitment = pool.get('grant.commitment').__table__()
+        instalment = pool.get('grant.instalment').__table__()
+        envelope = cls.__table__()
+        several = envelope.kind.in_(MULTI_YEAR)
+        by_id = {e.id: e for e in envelopes}
+        credits = defaultdict(lambda: (Decimal(0), Decimal(0)))
+        for sub in grouped_slice(list(by_id), SLICE):
+            sub = list(sub)
+            query = movement.join(
+                envelope, condition=movement.envelope == envelope.id).select(
+                envelope.id, movement.payment_year,
+                Sum(movement.payment_credit),
+                where=reduce_ids(envelope.id, sub)
+                & (several | (movement.payment_year == envelope.year)),
+                group_by=[envelope.id, movement.payment_year])
+            for id_, year, credit in read_sums(query, keys=2):
+                credits[id_, year] = credit, Decimal(0)
+            query = (instalment
+                .join(commitment,
+                    condition=instalment.commitment == commitment.id)
+                .select(
+                    commitment.envelope, instalment.exercise,
+                    Sum(instalment.amount),
+                    where=reduce_ids(commitment.envelope, sub)
+                    & instalment.state.in_(APPROVED),
+                    group_by=[commitment.envelope, instalment.exercise]))
+            for id_, exercise, amount in read_sums(query, keys=2):
+                year = by_id[id_].year
+                if by_id[id_].kind in MULTI_YEAR:
+                    year = exercise or year
+                credit, approved = credits[id_, year]
+                credits[id_, year] = credit, approved + amount
+        return credits
+
 
 class Instalment(metaclass=PoolMeta):
     __name__ = 'grant.instalment'
@@ -466,7 +526,7 @@ class Instalment(metaclass=PoolMeta):
         by_exercise, vlist, missing = defaultdict(list), [], []
         for instalment in instalments:
             commitment = instalment.commitment
-            exercise = max(commitment.year, commitment.envelope.year)
+            exercise = instalment.get_exercise(commitment)
             if instalment.exercise != exercise:
                 by_exercise[exercise].append(instalment)
             if instalment.imputations or not instalment.amount:
@@ -501,12 +561,24 @@ class Instalment(metaclass=PoolMeta):
         if vlist:
             Imputation.create(vlist)
 
+    def get_exercise(self, commitment):
+        """Return the year whose credits pay the instalment from the
+        commitment: that to which it was carried over, if it was."""
+        return max(
+            commitment.year, commitment.envelope.year, self.exercise or 0)
+
     @classmethod
     def _send_back_to_planned(cls, instalments):
+        carried = {
+            i.id for i in instalments
+            if i.commitment and i.exercise and i.exercise > max(
+                i.commitment.year, i.commitment.envelope.year)}
         super()._send_back_to_planned(instalments)
         Imputation = Pool().get('grant.imputation')
         instalments = cls.browse([i.id for i in instalments])
-        cls.write(instalments, {'exercise': None})
+        cls.write(
+            [i for i in instalments if i.id not in carried],
+            {'exercise': None})
         # Without what a rule gave, the next certification asks it again.
         Imputation.delete([
                 i for instalment in instalments

@@ -797,10 +797,10 @@ class Tranche(metaclass=PoolMeta):
         pool = Pool()
         Commitment = pool.get('grant.commitment')
         Instalment = pool.get('grant.instalment')
-        commitments = [
-            d.commitment for d in self.convention.decisions
-            if d.commitment and d.commitment.year == self.year
-            and d.commitment.state == 'committed']
+        commitments = Commitment.with_carried([
+                d.commitment for d in self.convention.decisions
+                if d.commitment and d.commitment.year == self.year
+                and d.commitment.state == 'committed'])
         if not commitments:
             return
         drawn = Instalment._drawn(commitments)

@@ -404,17 +404,28 @@ class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):
         That a transition is legal is not enough: another button may make
         the same step from another state, with other checks.
         """
+        for refusal in cls.get_button_refusals(records, name).values():
+            raise TransitionError(refusal)
+
+    @classmethod
+    def get_button_refusals(cls, records, name):
+        """Return, by record that does not offer the button, the sentence
+        that names button, record and state."""
         condition = cls._buttons.get(name, {}).get('invisible')
         if condition is None:
-            return
+            return {}
         condition = _encoder.encode(condition)
-        for record in records:
-            if _evaluate(record, condition):
-                raise TransitionError(gettext(
-                        'pacte_grants.msg_button_state',
-                        button=cls._button_label(name),
-                        state=record.state_label,
-                        **cls.__names__(record=record)))
+        refused = [r for r in records if _evaluate(r, condition)]
+        if not refused:
+            return {}
+        label = cls._button_label(name)
+        return {
+            record: gettext(
+                'pacte_grants.msg_button_state',
+                button=label,
+                state=record.state_label,
+                **cls.__names__(record=record))
+            for record in refused}
 
     @classmethod
     @without_check_access

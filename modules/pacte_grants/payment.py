@@ -219,10 +219,11 @@ class Instalment(metaclass=PoolMeta):
 
     def _get_commitments(self):
         "Return the commitments from which the instalment may be paid."
-        return [
-            d.commitment for d in self.convention.decisions
-            if d.commitment and d.commitment.state == 'committed'
-            and d.commitment.year == self.tranche.year]
+        Commitment = Pool().get('grant.commitment')
+        return Commitment.with_carried([
+                d.commitment for d in self.convention.decisions
+                if d.commitment and d.commitment.state == 'committed'
+                and d.commitment.year == self.tranche.year])
 
     @classmethod
     def search_finance_number(cls, name, clause):

@@ -23,6 +23,7 @@ from .sums import SLICE
 from .tariff import PRODUCTS, RESIDENCES
 from .tariff_rule import find_overlaps, match_lines
 from .tariff_text import Audience, bracket, line_name
+from .verdict import AcceptanceMixin
 
 OPEN_GRID = ['draft', 'submitted', 'returned']
 STATES_GRID = {'readonly': ~Eval('state').in_(OPEN_GRID)}
@@ -38,8 +39,8 @@ class Facility(metaclass=PoolMeta):
 
 
 class Grid(
-        PeriodMixin, ReopenMixin, WorkflowMixin, CompanyMixin, ModelSQL,
-        ModelView):
+        PeriodMixin, AcceptanceMixin, ReopenMixin, WorkflowMixin,
+        CompanyMixin, ModelSQL, ModelView):
     "The prices of a partner for one season."
     __name__ = 'grant.tariff.grid'
     _server_fields = frozenset({'version', 'accepted_on', 'accepted_by'})
@@ -326,18 +327,11 @@ class Grid(
         """Keep the grid and its verdicts as evidence, good or bad; the
         version that was accepted before is replaced."""
         user = acting_user(gettext('pacte_grants.msg_act_tariff'))
+        cls.check_acceptance(grids)
         siblings = cls._siblings(grids, ['accepted'])
-        replaced, keys = [], set()
-        for grid in grids:
-            others = [
-                g for g in siblings[grid._place] if g._key == grid._key]
-            if grid._key in keys or any(
-                    (g.version or 0) > (grid.version or 0) for g in others):
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_tariff_later_version',
-                        grid=grid.rec_name))
-            keys.add(grid._key)
-            replaced.extend(others)
+        replaced = [
+            other for grid in grids for other in siblings[grid._place]
+            if other._key == grid._key]
         if replaced:
             cls._supersede(replaced)
             grids = cls.browse([g.id for g in grids])
@@ -347,6 +341,27 @@ class Grid(
                 'accepted_on': Pool().get('ir.date').today(),
                 'accepted_by': user.id,
                 })
+
+    @classmethod
+    def get_acceptance_reasons(cls, grids):
+        "Of the versions of one season, the last alone can be accepted."
+        found = super().get_acceptance_reasons(grids)
+        siblings = cls._siblings(grids, ['accepted'])
+        last = defaultdict(int)
+        for grid in grids:
+            last[grid._key] = max(
+                last[grid._key], grid.version or 0, *(
+                    g.version or 0 for g in siblings[grid._place]
+                    if g._key == grid._key))
+        keys = set()
+        for grid, reasons in found.items():
+            if grid._key in keys or (grid.version or 0) < last[grid._key]:
+                reasons.append(gettext(
+                        'pacte_grants.msg_tariff_later_version',
+                        grid=grid.rec_name))
+            else:
+                keys.add(grid._key)
+        return found
 
     @classmethod
     @transition('superseded')

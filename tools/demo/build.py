@@ -13,6 +13,7 @@ from trytond.pool import Pool
 from .amendments import Amendments
 from .calls import LATE, create_calls
 from .clock import Clock
+from .closing import prepare_closing
 from .dates import Calendar
 from .dossiers import DOSSIERS
 from .ecos import set_modes
@@ -88,5 +89,6 @@ def build(today, progress=lambda label: None):
             story.add(date, Life(dossier, world, date).live())
         story.run()
         tell_holds(world)
+        prepare_closing(world)
         progress("Dossiers, séances, conventions et versements")
     return world
