@@ -152,9 +152,7 @@ class Prepare(Wizard):
             }
 
     def do_open_(self, action):
-        pool = Pool()
-        Group = pool.get('account.payment.group')
-        Instalment = pool.get('grant.instalment')
+        Instalment = Pool().get('grant.instalment')
         instalments = self._get_instalments()
         if self.start.leave_out:
             verdicts = self._get_verdicts(instalments)
@@ -162,7 +160,12 @@ class Prepare(Wizard):
         if not instalments:
             raise CompletenessError(gettext(
                     'pacte_grants.msg_batch_nothing'))
-        groups = Group.prepare(Instalment.browse(instalments))
+        return self._prepare(action, Instalment.browse(instalments))
+
+    def _prepare(self, action, instalments):
+        "Return what the client opens of the instalments put together."
+        Group = Pool().get('account.payment.group')
+        groups = Group.prepare(instalments)
         if len(groups) == 1:
             # Its form, where it is transmitted
             action['views'].reverse()

@@ -73,10 +73,12 @@ class Import(Wizard):
     def transition_import_(self):
         Return = Pool().get('grant.return')
         with without_check_access():
-            Return.import_file(
-                self.start.name or gettext('pacte_grants.msg_return_file'),
-                self.start.file)
+            Return.import_file(self._file_name, self.start.file)
         return 'end'
+
+    @property
+    def _file_name(self):
+        return self.start.name or gettext('pacte_grants.msg_return_file')
 
     def end(self):
         return 'reload'
