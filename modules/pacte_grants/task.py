@@ -101,6 +101,7 @@ def queued(size=len):
 
 class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     __name__ = 'grant.task'
+    __string__ = "Task"
 
     user = fields.Many2One(
         'res.user', "Asked By", required=True, readonly=True,
@@ -545,6 +546,7 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
 class Line(AppendOnlyMixin, ModelSQL, ModelView):
     "Why one record was refused."
     __name__ = 'grant.task.line'
+    __string__ = "Refusal"
 
     task = fields.Many2One(
         'grant.task', "Task", required=True, readonly=True,

@@ -82,6 +82,10 @@ class Task(metaclass=PoolMeta):
             Pool().get('grant.instalment').check_session()
         elif kind != 'certify':
             Pool().get('account.payment.group').check_finance()
+        if kind in _BATCHING:
+            # In the file they come in the order of their certification.
+            units = sorted(
+                units, key=lambda i: i.payment.id if i.payment else 0)
         return super().ask(kind, units, **values)
 
     # What is done with the units of a chunk, where it is no button
