@@ -10,6 +10,8 @@ PostgreSQL it is trytond-worker that works.
 """
 import argparse
 import logging
+import os
+import signal
 import time
 
 from trytond import backend, config
@@ -61,7 +63,12 @@ def main():
     config.update_etc(options.config)
     with Transaction().start(options.database, 0, readonly=True):
         Pool(options.database).init()
-    while True:
+    parent = os.getppid()
+    ends = []
+    for number in [signal.SIGINT, signal.SIGTERM]:
+        signal.signal(number, lambda *args: ends.append(args))
+    # Neither a signal nor the end of who started it cuts a call short.
+    while not ends and os.getppid() == parent:
         if not work(options.database):
             time.sleep(PAUSE)
 
