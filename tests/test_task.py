@@ -140,8 +140,8 @@ class TaskTestCase(TaskCase):
         self.assertEqual(self.counts(task), ('waiting', 0, 0, 7))
         self.assertEqual(set(self.states()), {'planned'})
         for state, done, progress in [
-                ('running', 0, 0), ('running', 3, 0.4286),
-                ('running', 6, 0.8571), ('done', 7, 1)]:
+                ('running', 0, 0), ('running', 3, 0.42),
+                ('running', 6, 0.85), ('done', 7, 1)]:
             call, = self.calls()
             call.run()
             self.assertEqual(self.counts(task), (state, done, 0, 7 - done))

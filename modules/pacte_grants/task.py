@@ -123,7 +123,7 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     remaining = fields.Function(
         fields.Integer("Remaining"), 'on_change_with_remaining')
     progress = fields.Function(
-        fields.Float("Progress", digits=(None, 4)),
+        fields.Float("Progress", digits=(None, 2)),
         'on_change_with_progress')
     lines = fields.One2Many(
         'grant.task.line', 'task', "Refusals", readonly=True)
@@ -208,7 +208,9 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     @fields.depends('total', methods=['on_change_with_position'])
     def on_change_with_progress(self, name=None):
         if self.total:
-            return round(self.on_change_with_position() / self.total, 4)
+            # 100 % once nothing is left, not before
+            return (
+                100 * self.on_change_with_position() // self.total) / 100
         return 0.
 
     @classmethod

@@ -17,7 +17,7 @@ KINDS = [
     ('approve', "Approval"),
     ('process', "Sending for Payment"),
     ('prepare', "Preparation of a Batch"),
-    ('transmit', "Transmission"),
+    ('transmit', "Transmission of Batches"),
     ('import', "Import of a Return"),
     ]
 _BATCHING = ['prepare', 'process']

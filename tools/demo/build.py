@@ -25,6 +25,7 @@ from .schemes import create_schemes
 from .sessions import Agenda
 from .story import Story
 from .tariffs import create_clauses, tell_seasons
+from .tasks import tell_tasks
 from .undertakings import Undertakings, name_library
 from .users import create_members, create_office
 
@@ -86,5 +87,6 @@ def build(today, progress=lambda label: None):
             story.add(date, Life(dossier, world, date).live())
         story.run()
         tell_holds(world)
+        tell_tasks(world)
         progress("Dossiers, séances, conventions et versements")
     return world
