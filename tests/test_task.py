@@ -19,7 +19,7 @@ from trytond.modules.pacte_grants.exceptions import (
 from trytond.modules.pacte_grants.task import WITH_TASK
 
 from .refusal import attempt, forget
-from .rpc import Refusal
+from .rpc import Refusal, at_once
 from .test_batch import BatchCase, answers
 from .tools import count_queries, is_postgresql
 
@@ -592,8 +592,8 @@ def instalments(department):
     with department.road() as road:
         set_parameter('TASK_THRESHOLD', 5)
         set_parameter('TASK_CHUNK', 4)
-        ids = road.to_instalments(60)
-    return iter([ids[i:i + 10] for i in range(0, 60, 10)])
+        ids = road.to_instalments(70)
+    return iter([ids[i:i + 10] for i in range(0, 70, 10)])
 
 
 def on_screen(department, login, button, ids):
@@ -687,6 +687,24 @@ def test_stop_between(department, instalments):
         list(work(department))
     assert read_task(department, action) == ('done', 10, 0)
     assert set(read_states(department, ids)) == {'certified'}
+
+
+def test_stop_during(department, instalments):
+    "Stopped while the worker works: it has its turn between two chunks"
+    ids = next(instalments)
+    with worker():
+        action = on_screen(department, 'claire', 'certify', ids)
+        claire = department.desk('claire')
+        assert not at_once(
+            lambda: list(work(department)),
+            lambda: claire('grant.task', 'stop', action['res_id']))
+        state, done, refused = read_task(department, action)
+        assert (state, refused) == ('failed', 0)
+        assert done < 10
+        assert read_states(department, ids).count('certified') == done
+        claire('grant.task', 'resume', action['res_id'])
+        list(work(department))
+    assert read_task(department, action) == ('done', 10, 0)
 
 
 def change_user(department, login, values):

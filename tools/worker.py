@@ -5,8 +5,8 @@
     python -m tools.worker --config FILE --database NAME
 
 trytond-worker waits for a notification of the database, which SQLite has not:
-the demonstration looks each second whether there is something to do.  With
-PostgreSQL it is trytond-worker that works.
+the demonstration looks from time to time whether there is something to do.
+With PostgreSQL it is trytond-worker that works.
 """
 import argparse
 import logging
@@ -19,7 +19,8 @@ from trytond.pool import Pool
 from trytond.transaction import Transaction
 from trytond.worker import run_task
 
-PAUSE = 1
+# Seconds
+PAUSE = 0.5
 
 logger = logging.getLogger(__name__)
 

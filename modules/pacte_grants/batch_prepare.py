@@ -19,6 +19,14 @@ from .exceptions import CompletenessError
 from .party import sees_bank_numbers
 
 
+def named(name, record):
+    """Return the value of the field of that name with what the client shows
+    of the record: it asks for nothing more, line by line."""
+    if not record:
+        return {name: None}
+    return {name: record.id, f'{name}.': {'rec_name': record.rec_name}}
+
+
 class PrepareStart(ModelView):
     __name__ = 'grant.batch.prepare.start'
     __string__ = "Batch to Prepare"
@@ -127,12 +135,10 @@ class Prepare(Wizard):
                 totals[instalment.envelope] += instalment.amount
                 count += 1
             lines.append({
-                    'instalment': instalment.id,
-                    'currency': instalment.currency.id,
-                    'party': instalment.party.id,
-                    'envelope': (
-                        instalment.envelope.id if instalment.envelope
-                        else None),
+                    **named('instalment', instalment),
+                    **named('currency', instalment.currency),
+                    **named('party', instalment.party),
+                    **named('envelope', instalment.envelope),
                     'exercise': instalment.exercise,
                     'amount': instalment.amount,
                     'accepted': accepted,

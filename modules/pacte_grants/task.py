@@ -9,13 +9,14 @@ calls for the next: what is done stays done and everybody sees how far it is.
 import datetime as dt
 import json
 import logging
+import time
 from contextlib import contextmanager
 from functools import wraps
 from itertools import count
 
 from dateutil.relativedelta import relativedelta
 
-from trytond import backend
+from trytond import backend, config
 from trytond.exceptions import UserError, UserWarning
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, fields
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 # What a screen that can show a task says in the context of its requests.
 WITH_TASK = 'with_task'
 OPEN = ['waiting', 'running']
+# Seconds for which a call of the queue leaves the task alone before it takes
+# it: who wants to stop it finds it free.
+PAUSE = 0.2
 _counter = count()
 
 
@@ -280,7 +284,7 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
         ask for them first, and each chunk asks again.
         """
         user = acting_user(gettext('pacte_grants.msg_act_task'))
-        time = now()
+        moment = now()
         values.setdefault('company', cls.default_company())
         if kind in cls._models():
             values['units'] = json.dumps([u.id for u in units])
@@ -290,8 +294,8 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
                     'total': len(units),
                     'done': 0,
                     'refused': 0,
-                    'asked_on': time,
-                    'moved_on': time,
+                    'asked_on': moment,
+                    'moved_on': moment,
                     **values,
                     }])
         task._call()
@@ -324,6 +328,8 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
         A call that comes twice, or after the task was stopped, finds another
         state or position and does nothing.
         """
+        if config.getboolean('queue', 'worker', default=False):
+            time.sleep(PAUSE)
         for task in cls.claim(tasks):
             if task.position != position:
                 continue
@@ -340,10 +346,10 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     @classmethod
     @transition('running')
     def _start(cls, tasks):
-        time = now()
-        cls.write(tasks, {'moved_on': time, 'ended_on': None})
+        moment = now()
+        cls.write(tasks, {'moved_on': moment, 'ended_on': None})
         cls.write(
-            [t for t in tasks if not t.started_on], {'started_on': time})
+            [t for t in tasks if not t.started_on], {'started_on': moment})
 
     @classmethod
     @transition('done')
