@@ -428,6 +428,21 @@ class TaskTestCase(TaskCase):
         line, = self.read(task).lines
         self.assertEqual(line.record.id, self.ids[4])
 
+    def test_prepare_urgent(self):
+        "An urgent payment goes alone, the others together"
+        with self.road.as_user('marc'):
+            self.advances[0].__class__.mark_urgent(
+                [self.advances[1]], "Salaires")
+        self.approve()
+        task = self.prepare_all()
+        self.work()
+        self.assertEqual(self.counts(task), ('done', 7, 0, 0))
+        alone, together = sorted(
+            ([li.instalment.id for li in batch.lines]
+                for batch in self.read(task).batches), key=len)
+        self.assertEqual(alone, [self.ids[1]])
+        self.assertEqual(set(together), set(self.ids) - {self.ids[1]})
+
     def test_prepare_by_whom(self):
         self.approve()
         with self.forbidden():

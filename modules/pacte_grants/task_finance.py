@@ -101,8 +101,13 @@ class Task(metaclass=PoolMeta):
         with check_access():
             # What the user may not see stays where it is.
             Instalment.read(units, ['id'])
+        # An urgent payment stays alone in its batch.
         batches = Group.search([
-                ('task', '=', self.id), ('state', '=', 'preparation')])
+                ('task', '=', self.id),
+                ('state', '=', 'preparation'),
+                ('payments', 'not where', [
+                        ('instalment.urgent', '=', True)]),
+                ])
         groups = Group.prepare(Instalment.browse(units), into=batches)
         Group.write(
             [g for g in groups if g not in batches], {'task': self.id})
