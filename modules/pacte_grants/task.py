@@ -478,6 +478,14 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     # What the user does with it
 
     @classmethod
+    def _forget_reading(cls, tasks):
+        """Let the user act on tasks that went on since the client read them:
+        what it read decides nothing."""
+        timestamps = Transaction().timestamp or {}
+        for task in tasks:
+            timestamps.pop(str(task), None)
+
+    @classmethod
     def _check_user(cls, tasks):
         user = Transaction().user
         for task in tasks:
@@ -493,6 +501,7 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
         "Stop after the chunk under way; administrators may stop any task."
         if not has_group({'group_admin'}):
             cls._check_user(tasks)
+        cls._forget_reading(tasks)
         user = acting_user(gettext('pacte_grants.msg_act_task'))
         cls.write(tasks, {
                 'ended_on': now(),
@@ -506,6 +515,7 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     def resume(cls, tasks):
         "Go on with what is left."
         cls._check_user(tasks)
+        cls._forget_reading(tasks)
         cls.write(tasks, {
                 'moved_on': now(), 'ended_on': None, 'error': None})
         for task in tasks:
