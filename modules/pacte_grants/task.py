@@ -528,6 +528,8 @@ class Task(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
         pool = Pool()
         Action = pool.get('ir.action')
         ModelData = pool.get('ir.model.data')
+        if not tasks:
+            return
         task = tasks[0]
         action = Action(Action.get_action_id(ModelData.get_id(
                     'pacte_grants',
