@@ -254,15 +254,32 @@ def serve(port):
                 server.terminate()
                 raise Stop(f"Pas de réponse en {START_TIMEOUT} secondes.")
             time.sleep(0.2)
-    welcome(port)
-    try:
-        status = server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        status = server.wait()
+    with worker():
+        welcome(port)
+        try:
+            status = server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            status = server.wait()
     if status > 0:
         raise Stop(f"Le serveur s'est arrêté.\n{tail(log)}")
     print("\nServeur arrêté ; les données restent dans var/db.")
+
+
+@contextmanager
+def worker():
+    "Have the calls of the queue done; the one under way is finished."
+    with open(LOGS / 'worker.log', 'wb') as output:
+        process = subprocess.Popen(
+            [BIN / 'python', '-m', 'tools.worker', '--config', CONFIG,
+                '--database', DATABASE],
+            cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+            env=environment())
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def welcome(port):

@@ -12,7 +12,7 @@ from collections import defaultdict
 from decimal import Decimal
 from io import StringIO
 
-from sql.aggregate import Count
+from sql.aggregate import Count, Max
 
 from trytond import config
 from trytond.i18n import gettext
@@ -243,12 +243,14 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
 
     @classmethod
     @without_check_access
-    def prepare(cls, instalments):
-        """Put approved instalments into new batches: one by company, journal
-        and exercise, and one for each urgent payment.
+    def prepare(cls, instalments, into=()):
+        """Put approved instalments into batches: one by company, journal and
+        exercise, and one for each urgent payment.
 
-        All or nothing: raise ``TransitionError`` or ``BlockedError`` with
-        what is wrong with any of them.  Return the batches.
+        They go into the batches in preparation of ``into`` that suit, into
+        new ones otherwise.  All or nothing: raise ``TransitionError`` or
+        ``BlockedError`` with what is wrong with any of them.  Return the
+        batches.
         """
         pool = Pool()
         Instalment = pool.get('grant.instalment')
@@ -268,22 +270,36 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
                 instalment.exercise or instalment.tranche.year,
                 instalment.id if getattr(instalment, 'urgent', False)
                 else None].append(payment)
-        keys = sorted(by_batch, key=lambda k: (*k[:3], k[3] or 0))
-        groups = cls.create([{
-                    'company': company,
-                    'journal': journal,
-                    'kind': 'payable',
-                    'exercise': exercise,
-                    } for company, journal, exercise, _ in keys])
+        groups = cls._find_batches(
+            sorted(by_batch, key=lambda k: (*k[:3], k[3] or 0)), into)
         to_write = []
-        for key, group in zip(keys, groups, strict=True):
+        for key, group in groups.items():
             to_write.extend((
                     Payment.browse(by_batch[key]), {'group': group.id}))
         if to_write:
             with _moving_payments():
                 Payment.write(*to_write)
-        cls._make_lines(groups)
-        return cls.browse(groups)
+        cls._make_lines({
+                group: sorted(by_batch[key], key=lambda p: p.id)
+                for key, group in groups.items()})
+        return cls.browse([g.id for g in groups.values()])
+
+    @classmethod
+    def _find_batches(cls, keys, into):
+        """Return the batch in preparation for each key (company, journal,
+        exercise and urgent instalment): one of ``into``, or a new one."""
+        groups = {
+            (g.company.id, g.journal.id, g.exercise, None): g
+            for g in cls.claim(into) if g.state == 'preparation'}
+        new = [k for k in keys if k not in groups]
+        created = cls.create([{
+                    'company': company,
+                    'journal': journal,
+                    'kind': 'payable',
+                    'exercise': exercise,
+                    } for company, journal, exercise, _ in new])
+        groups.update(zip(new, created, strict=True))
+        return {k: groups[k] for k in keys}
 
     @classmethod
     def check_instalments(cls, instalments):
@@ -312,20 +328,15 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
         return problems
 
     @classmethod
-    def _make_lines(cls, groups):
-        "Number the lines of the batches: one by payment and imputation."
-        pool = Pool()
-        Line = pool.get('grant.batch.line')
-        Payment = pool.get('account.payment')
-        by_group = defaultdict(list)
-        for sub in grouped_slice([g.id for g in groups], SLICE):
-            for payment in Payment.search(
-                    [('group', 'in', list(sub))], order=[('id', 'ASC')]):
-                by_group[payment.group.id].append(payment)
+    def _make_lines(cls, payments):
+        """Add the lines of the payments, by batch, to those that it has: one
+        by payment and imputation."""
+        Line = Pool().get('grant.batch.line')
+        last = cls._get_last_numbers(payments)
         vlist = []
-        for group in groups:
-            number = 0
-            for payment in by_group[group.id]:
+        for group, sub in payments.items():
+            number = last[group.id]
+            for payment in Pool().get('account.payment').browse(sub):
                 for imputation in payment.instalment.imputations:
                     number += 1
                     vlist.append({
@@ -340,6 +351,20 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
                             'amount': imputation.amount,
                             })
         Line.create(vlist)
+
+    @classmethod
+    def _get_last_numbers(cls, groups):
+        "Return the number of the last line of the batches, by id."
+        line = Pool().get('grant.batch.line').__table__()
+        cursor = Transaction().connection.cursor()
+        numbers = dict.fromkeys((g.id for g in groups), 0)
+        for sub in grouped_slice(groups, SLICE):
+            cursor.execute(*line.select(
+                    line.group, Max(line.line_number),
+                    where=reduce_ids(line.group, [g.id for g in sub]),
+                    group_by=[line.group]))
+            numbers.update(cursor.fetchall())
+        return numbers
 
     @classmethod
     @ModelView.button
@@ -387,7 +412,8 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
             raise FrozenError(gettext(
                     'pacte_grants.msg_batch_sealed', batch=group.rec_name))
         if not group.lines:
-            Group._make_lines([group])
+            Group._make_lines({
+                    group: sorted(group.payments, key=lambda p: p.id)})
             group = Group(self.id)
         data, total = group._make_file()
         name = f'{group.number}.csv'

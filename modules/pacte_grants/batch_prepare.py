@@ -19,6 +19,14 @@ from .party import sees_bank_numbers
 from .verdict import VerdictMixin
 
 
+def named(name, record):
+    """Return the value of the field of that name with what the client shows
+    of the record: it asks for nothing more, line by line."""
+    if not record:
+        return {name: None}
+    return {name: record.id, f'{name}.': {'rec_name': record.rec_name}}
+
+
 class PrepareStart(ModelView):
     __name__ = 'grant.batch.prepare.start'
     __string__ = "Batch to Prepare"
@@ -118,12 +126,10 @@ class Prepare(Wizard):
                 totals[instalment.envelope] += instalment.amount
                 count += 1
             lines.append({
-                    'instalment': instalment.id,
-                    'currency': instalment.currency.id,
-                    'party': instalment.party.id,
-                    'envelope': (
-                        instalment.envelope.id if instalment.envelope
-                        else None),
+                    **named('instalment', instalment),
+                    **named('currency', instalment.currency),
+                    **named('party', instalment.party),
+                    **named('envelope', instalment.envelope),
                     'exercise': instalment.exercise,
                     'amount': instalment.amount,
                     'accepted': accepted,
@@ -143,9 +149,7 @@ class Prepare(Wizard):
             }
 
     def do_open_(self, action):
-        pool = Pool()
-        Group = pool.get('account.payment.group')
-        Instalment = pool.get('grant.instalment')
+        Instalment = Pool().get('grant.instalment')
         instalments = self._get_instalments()
         if self.start.leave_out:
             verdicts = self._get_verdicts(instalments)
@@ -153,7 +157,12 @@ class Prepare(Wizard):
         if not instalments:
             raise CompletenessError(gettext(
                     'pacte_grants.msg_batch_nothing'))
-        groups = Group.prepare(Instalment.browse(instalments))
+        return self._prepare(action, Instalment.browse(instalments))
+
+    def _prepare(self, action, instalments):
+        "Return what the client opens of the instalments put together."
+        Group = Pool().get('account.payment.group')
+        groups = Group.prepare(instalments)
         if len(groups) == 1:
             # Its form, where it is transmitted
             action['views'].reverse()

@@ -194,6 +194,7 @@ class Parameter(DatedMixin, PeriodMixin, ModelSQL, ModelView):
     value = fields.Numeric("Value", required=True)
     unit = fields.Selection([
             ('euro', "Euros"),
+            ('minute', "Minutes"),
             ('day', "Days"),
             ('month', "Months"),
             ('year', "Years"),

@@ -271,12 +271,17 @@ class Instalment(metaclass=PoolMeta):
     # What finance and the head of service do
 
     @classmethod
-    @ModelView.button
-    def approve(cls, instalments):
+    def check_session(cls):
+        """Raise ``DutyError`` for a request that did not ask again who it
+        is: through a wizard or another method."""
         context = Transaction().context
         if '_request' in context and not context.get(_FRESH):
-            # Through a wizard or another method: nobody asked who it is.
             raise DutyError(gettext('pacte_grants.msg_approval_session'))
+
+    @classmethod
+    @ModelView.button
+    def approve(cls, instalments):
+        cls.check_session()
         super().approve(instalments)
 
     @property

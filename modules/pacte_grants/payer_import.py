@@ -48,7 +48,8 @@ class Import(Wizard):
             Button("Cancel", 'end', 'tryton-cancel'),
             Button("Apply", 'import_', 'tryton-ok', default=True),
             ])
-    import_ = StateAction('pacte_grants.act_return_form')
+    import_ = StateTransition()
+    open_ = StateAction('pacte_grants.act_return_form')
 
     def default_preview(self, fields):
         Return = Pool().get('grant.return')
@@ -71,15 +72,21 @@ class Import(Wizard):
                         status=labels[verdict.answer.status]))
         return {**counts, 'text': '\n'.join(texts)}
 
-    def do_import_(self, action):
+    def transition_import_(self):
         Return = Pool().get('grant.return')
         with without_check_access():
-            return_ = Return.import_file(
-                self.start.name or gettext('pacte_grants.msg_return_file'),
-                self.start.file)
+            self._return = Return.import_file(
+                self._file_name, self.start.file)
+        return 'open_'
+
+    @property
+    def _file_name(self):
+        return self.start.name or gettext('pacte_grants.msg_return_file')
+
+    def do_open_(self, action):
         # Its form, where what did not fit is read
         action['views'].reverse()
-        return action, {'res_id': [return_.id]}
+        return action, {'res_id': [self._return.id]}
 
 
 class EnterStart(ModelView):

@@ -338,9 +338,10 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
             name, cls.read_file(data), hashlib.sha256(data).hexdigest())
 
     @classmethod
-    def apply(cls, name, answers, digest=None):
+    def apply(cls, name, answers, digest=None, into=None):
         """Apply the answers, keep them all but those that were known, and
-        return the ``grant.return`` that holds them."""
+        return the ``grant.return`` that holds them: ``into`` if it is given,
+        a new one otherwise."""
         pool = Pool()
         Instalment = pool.get('grant.instalment')
         Answered = pool.get('grant.return.line')
@@ -351,15 +352,8 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
         Instalment.claim(list({
                     li.payment.instalment for li in lines.values()}))
         verdicts = cls.examine(answers)
-        return_, = cls.create([{
-                    'company': (
-                        next(iter(lines.values())).company.id if lines
-                        else Transaction().context.get('company')),
-                    'name': name,
-                    'sha256': digest,
-                    'user': user.id,
-                    'time': now(),
-                    }])
+        return_ = into or cls._open(name, digest, user, (
+                next(iter(lines.values())).company if lines else None))
         Answered.create([{
                     'return_': return_.id,
                     'row': v.answer.row,
@@ -376,6 +370,19 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
         cls._apply_lines(applied)
         cls._apply_payments(applied)
         Group.close_answered(list({v.line.group for v in applied}))
+        return return_
+
+    @classmethod
+    def _open(cls, name, digest, user, company):
+        return_, = cls.create([{
+                    'company': (
+                        company.id if company
+                        else Transaction().context.get('company')),
+                    'name': name,
+                    'sha256': digest,
+                    'user': user.id,
+                    'time': now(),
+                    }])
         return return_
 
     @classmethod

@@ -27,6 +27,7 @@ from .schemes import create_schemes
 from .sessions import Agenda
 from .story import Story
 from .tariffs import create_clauses, tell_seasons
+from .tasks import tell_tasks
 from .undertakings import Undertakings, name_library
 from .users import create_members, create_office
 
@@ -90,5 +91,6 @@ def build(today, progress=lambda label: None):
         story.run()
         tell_holds(world)
         prepare_closing(world)
+        tell_tasks(world)
         progress("Dossiers, séances, conventions et versements")
     return world
