@@ -483,7 +483,8 @@ class ReturnLine(AppendOnlyMixin, ModelSQL, ModelView):
         'grant.batch.line', "Line of a Batch", readonly=True,
         ondelete='RESTRICT')
     party = fields.Function(fields.Many2One(
-            'party.party', "Payee"),
+            'party.party', "Payee",
+            context={'company': Eval('company', -1)}, depends={'company'}),
         'on_change_with_party', searcher='search_party')
     status = fields.Selection(
         STATUSES, "Status", required=True, readonly=True, sort=False)
