@@ -356,7 +356,7 @@ class TaskTestCase(TaskCase):
 
     def test_records(self):
         task = self.ask('claire', 'certify')
-        with self.road.as_user('lea'):
+        with self.road.as_user('nadia'):
             action = task.__class__.open_records([self.read(task)])
         self.assertEqual(action['res_model'], 'grant.instalment')
         for id_ in self.ids:
