@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trytond.model.exceptions import AccessError
+from trytond.model.exceptions import AccessError, RequiredValidationError
+from trytond.modules.pacte_grants.exceptions import AmountError
 from trytond.modules.pacte_grants.schedule import LIVE
 from trytond.pool import Pool
 from trytond.transaction import Transaction
@@ -425,6 +426,48 @@ class BeneficiaryTestCase(YearEndCase):
         self.assertFalse(self.rows()[key][-1])
         self.date(advance, paid_on=dt.date(road.year - 1, 12, 31))
         self.assertTrue(self.rows()[convention.party, road.year - 1][-1])
+
+    def test_share(self):
+        "Above half of what the body took in, as its latest accounts say"
+        convention, _ = self.conventions
+        road = self.road
+        road.to_paid(convention.instalments[0])
+        key = convention.party, road.year
+        Piece = Pool().get('grant.partner.piece')
+
+        def bring(exercise, income, kind='accounts'):
+            with road.as_user('claire'):
+                Piece.create([{
+                            'party': convention.party.id, 'kind': kind,
+                            'exercise': exercise, 'income': income}])
+
+        self.assertFalse(self.rows()[key][-1])
+        for exercise, income, large in [
+                (road.year - 3, Decimal('9999.99'), True),
+                (road.year - 2, Decimal(10000), False),
+                # Neither an empty income nor a later exercise counts.
+                (road.year - 1, None, False),
+                (road.year + 1, Decimal(100), False),
+                (road.year - 1, Decimal('9999.99'), True),
+                # Corrected by what came last
+                (road.year - 1, Decimal(20000), False),
+                (road.year, Decimal(0), True),
+                ]:
+            with self.subTest(exercise=exercise, income=income):
+                bring(exercise, income)
+                self.assertEqual(self.rows()[key][-1], large)
+        Beneficiary = Pool().get('grant.year_end.beneficiary')
+        bring(road.year, Decimal(15000))
+        with road.as_user('paul'):
+            row, = Beneficiary.search([
+                    ('party', '=', convention.party.id),
+                    ('year', '=', road.year)])
+            self.assertEqual(row.income, Decimal(15000))
+            self.assertAlmostEqual(row.share, 1 / 3)
+        with self.refused(AmountError, 'amount_negative'):
+            bring(road.year, Decimal(-1))
+        with attempt(), self.assertRaises(RequiredValidationError):
+            bring(None, Decimal(1))
 
     def test_public(self):
         convention, _ = self.conventions

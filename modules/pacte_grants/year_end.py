@@ -433,10 +433,17 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
     total = Monetary(
         "Total", currency='currency', digits='currency',
         help="What was paid and what was given in kind.")
+    income = Monetary(
+        "Income of the Body", currency='currency', digits='currency',
+        help="The total income of the latest accounts that the partner sent, "
+        "if they were read.")
+    share = fields.Float(
+        "Share of the Income", digits=(None, 4),
+        help="What was paid and given in kind, over the income of the body.")
     large = fields.Boolean(
         "Above the Threshold",
         help="Paid and given in kind above the threshold of the annex to the "
-        "accounts (L35).")
+        "accounts, or above the share of the income of the body (L35).")
 
     @classmethod
     def __setup__(cls):
@@ -455,20 +462,32 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
             _total(rows.voted).as_('voted'), _total(rows.paid).as_('paid'),
             _total(rows.in_kind).as_('in_kind'),
             group_by=[rows.company, rows.party, rows.year])
-        return sums.join(party, condition=sums.party == party.id).select(
-            (Cast(sums.company, 'BIGINT') * 10 ** 13
-                + Cast(sums.party, 'BIGINT') * 10 ** 4 + sums.year).as_('id'),
-            sums.company.as_('company'),
-            sums.party.as_('party'),
-            sums.year.as_('year'),
-            Case((party.partner_kind.in_(PUBLIC_KINDS), 'public'),
-                else_='private').as_('nature'),
-            _amount(sums.voted).as_('voted'),
-            _amount(sums.paid).as_('paid'),
-            _amount(sums.in_kind).as_('in_kind'),
-            _amount(sums.paid + sums.in_kind).as_('total'),
-            cls._large(sums).as_('large'),
-            where=(sums.voted != 0) | (sums.paid != 0) | (sums.in_kind != 0))
+        accounts, latest = pool.get('grant.partner.piece').join_income(
+            sums.party, sums.year)
+        total = sums.paid + sums.in_kind
+        income = _cents(accounts.income)
+        return (sums
+            .join(party, condition=sums.party == party.id)
+            .join(accounts, 'LEFT', condition=latest)
+            .select(
+                (Cast(sums.company, 'BIGINT') * 10 ** 13
+                    + Cast(sums.party, 'BIGINT') * 10 ** 4
+                    + sums.year).as_('id'),
+                sums.company.as_('company'),
+                sums.party.as_('party'),
+                sums.year.as_('year'),
+                Case((party.partner_kind.in_(PUBLIC_KINDS), 'public'),
+                    else_='private').as_('nature'),
+                _amount(sums.voted).as_('voted'),
+                _amount(sums.paid).as_('paid'),
+                _amount(sums.in_kind).as_('in_kind'),
+                _amount(total).as_('total'),
+                accounts.income.as_('income'),
+                Case((income > 0, Cast(total, 'DOUBLE PRECISION') / income),
+                    else_=Null).as_('share'),
+                cls._large(sums.year, total, income).as_('large'),
+                where=(sums.voted != 0) | (sums.paid != 0)
+                | (sums.in_kind != 0)))
 
     @classmethod
     def _voted(cls):
@@ -521,23 +540,31 @@ class Beneficiary(CompanyMixin, ModelSQL, ModelView):
             _cents(given.value).as_('in_kind'))
 
     @classmethod
+    def _large(cls, year, total, income):
+        "Above one of the thresholds that are valid at the end of the year."
+        return (
+            cls._while_valid(year, 'L35_ANNEX_THRESHOLD',
+                lambda value: total > int(value * 100))
+            | cls._while_valid(year, 'L35_ANNEX_SHARE',
+                lambda value: Coalesce(total > income * value, False)))
+
+    @classmethod
     @without_check_access
-    def _large(cls, sums):
-        "Above the threshold that is valid at the end of the exercise."
+    def _while_valid(cls, year, code, condition):
+        """Return the condition (SQL) on the value that the parameter has at
+        the end of the year, false where it has none."""
         Parameter = Pool().get('grant.parameter')
         cases = []
         for row in Parameter.search(
-                [('code', '=', 'L35_ANNEX_THRESHOLD')],
-                order=[('valid_from', 'DESC')]):
+                [('code', '=', code)], order=[('valid_from', 'DESC')]):
             # The end of its first exercise is the first one that it rules.
-            valid = sums.year >= row.valid_from.year
+            valid = year >= row.valid_from.year
             if row.valid_to:
                 last = row.valid_to.year
                 if row.valid_to < dt.date(last, 12, 31):
                     last -= 1
-                valid &= sums.year <= last
-            cases.append((
-                    valid, sums.paid + sums.in_kind > int(row.value * 100)))
+                valid &= year <= last
+            cases.append((valid, condition(row.value)))
         if not cases:
             return Literal(False)
         return Case(*cases, else_=Literal(False))
