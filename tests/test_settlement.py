@@ -3,7 +3,7 @@
 "Whatever was planned, paid, spent and missed, the year adds up to the cent."
 from decimal import ROUND_HALF_UP, Decimal
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from trytond.modules.pacte_grants.mixin import thaw
 from trytond.pool import Pool
@@ -14,6 +14,9 @@ from .test_liquidation import LiquidationCase
 
 CENT = Decimal('0.01')
 GRANTED, FORECAST = Decimal(10000), Decimal(20000)
+PAID_BEFORE = ([
+        ('advance', Decimal('3333.33')), ('interim', Decimal('3333.33')),
+        ('balance', Decimal('3333.34'))], 2)
 
 
 @st.composite
@@ -45,6 +48,8 @@ class SettlementTestCase(LiquidationCase):
         st.lists(
             st.integers(0, 60).map(lambda n: Decimal(n) / 100),
             min_size=2, max_size=2))
+    @example(PAID_BEFORE, Decimal('8000.01'), [Decimal('0.05'), Decimal(0)])
+    @example(PAID_BEFORE, Decimal('15999.99'), [Decimal(0), Decimal(0)])
     def test_adds_up(self, schedule, realised, penalties):
         with attempt():
             self._check(*schedule, realised, penalties)
@@ -77,7 +82,10 @@ class SettlementTestCase(LiquidationCase):
         kept = amounts['paid'] + amounts['planned']
         self.assertLessEqual(kept, GRANTED)
         self.assertEqual(self.dossier.tranche.reduction, GRANTED - kept)
-        self.assertEqual(self.dossier.commitment.amount, kept)
+        commitment = self.dossier.commitment
+        self.assertEqual(
+            (commitment.state, commitment.amount),
+            ('committed', kept) if kept else ('released', GRANTED))
 
     def plan(self, schedule, paid_count):
         "Give the year the schedule, of which the first parts were paid."
