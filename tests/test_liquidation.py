@@ -8,6 +8,7 @@ from trytond.model.exceptions import AccessError
 from trytond.modules.pacte_grants.exceptions import (
     BlockedError, CompletenessError, DutyError, FrozenError, PeriodError)
 from trytond.pool import Pool
+from trytond.transaction import Transaction
 
 from .refusal import Dossier, RefusalCase, forget, set_state
 
@@ -134,6 +135,57 @@ class BalanceTestCase(LiquidationCase):
         self.assertEqual(self.amounts, [
                 ('advance', Decimal(5000), 'cancelled'),
                 ('balance', Decimal(7500), 'planned')])
+
+    def assertPayable(self, day):
+        "The form, the searches and the order of the lists say the day."
+        forget()
+        Instalment = Pool().get('grant.instalment')
+        balance = Instalment(self.payments.balance.id)
+        before = day + dt.timedelta(days=60) if day else None
+        self.assertEqual(balance.due_since, day)
+        self.assertEqual(balance.pay_before, before)
+        self.assertEqual(balance.days_left is None, day is None)
+        own = ('id', '=', balance.id)
+        for name, date in [('due_since', day), ('pay_before', before)]:
+            self.assertEqual(
+                Instalment.search([own, (name, '=', date)]), [balance])
+            self.assertEqual(
+                Instalment.search([own], order=[(name, 'ASC')]), [balance])
+
+    def test_delay_of_payment(self):
+        """The sixty days of a balance start when the year is settled,
+        however long ago the partner was told of the vote"""
+        today = self.road.today
+        told = today - dt.timedelta(days=100)
+        table = self.dossier.tranche.__table__()
+        Transaction().connection.cursor().execute(*table.update(
+                [table.notified_on], [told],
+                where=table.id == self.dossier.tranche.id))
+        self.assertPayable(None)
+        self.assertEqual(self.payments.advance.due_since, told)
+        overdue = [
+            ('convention', '=', self.dossier.convention.id),
+            ('pay_before', '<', today)]
+        Instalment = Pool().get('grant.instalment')
+        self.assertEqual(
+            Instalment.search(overdue), [self.payments.advance])
+        self.settle(20000)
+        self.assertPayable(today)
+        for condition in self.dossier.convention.conditions:
+            set_state(
+                condition, 'met',
+                submitted_on=today + dt.timedelta(days=3))
+        self.assertPayable(today + dt.timedelta(days=3))
+
+    def test_delay_of_payment_settled_anew(self):
+        "What is calculated again is not payable meanwhile"
+        road = self.road
+        liquidation = self.settle(20000)
+        road.write('claire', liquidation, reopen_reason="Facture")
+        road.press('claire', liquidation, 'reopen')
+        self.assertPayable(None)
+        road.press('claire', liquidation, 'establish')
+        self.assertPayable(road.today)
 
     def test_never_typed(self):
         liquidation = self.settle(20000)

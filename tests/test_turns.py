@@ -148,6 +148,9 @@ class TurnsTestCase(TestCase):
                 where=table.id == second.id))
         cursor.execute(*table.update(
                 [table.delay], [5], where=table.id == first.id))
+        # A balance starts elsewhere, when the year is settled.
+        cursor.execute(*table.update(
+                [table.kind], ['interim'], where=table.id == second.id))
         forget_records()
         first, second = road.fresh(first), road.fresh(second)
         self.assertEqual(
@@ -174,6 +177,7 @@ class TurnsTestCase(TestCase):
         road = Road()
         Instalment = Pool().get('grant.instalment')
         convention = road.to_active()
+        road.settle(convention)
         advance, balance = convention.instalments
         first, second = balance.conditions
         self.assertEqual(advance.due_since, road.today)

@@ -9,6 +9,7 @@ award never comes (refused, the application given up, the convention ended or
 the year over), what was not paid goes back to the envelope and the recovery
 of what was paid is proposed.
 """
+import datetime as dt
 from collections import defaultdict
 from decimal import Decimal
 
@@ -405,6 +406,17 @@ class Tranche(metaclass=PoolMeta):
             or all(a.state in FINISHED for a in applications))
 
     @property
+    def award_lacking_on(self):
+        "Since when it is known that no award comes: today at the latest."
+        today = Pool().get('ir.date').today()
+        refused = [
+            d.deliberation.session.date
+            for a in self.convention.applications if a.year == self.year
+            for d in a.decisions
+            if d.kind == 'award' and d.outcome == 'refused']
+        return min([today, dt.date(self.year + 1, 1, 1), *refused])
+
+    @property
     def advance_to_recover(self):
         "What was paid of an advance that no award follows (euros)."
         if not self.lacks_award:
@@ -618,6 +630,7 @@ class Recovery(metaclass=PoolMeta):
                     'tranche': t.id,
                     'cause': 'no_award',
                     'amount': t.advance_to_recover,
+                    'known_on': t.award_lacking_on,
                     'facts': cls._get_advance_facts(t),
                     } for t in tranches},
             [('cause', '=', 'no_award')])

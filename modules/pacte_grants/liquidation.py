@@ -14,7 +14,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 from sql import Literal
-from sql.conditionals import Coalesce
+from sql.conditionals import Case, Coalesce
 from sql.operators import Exists
 
 from trytond.exceptions import UserError
@@ -295,6 +295,15 @@ class Liquidation(
                 where=(liquidation.tranche == tranche.id)
                 & (liquidation.state == 'established')
                 & (liquidation.stale != Literal(True))))
+
+    @classmethod
+    def established(cls, tranche):
+        """Return the SQL of the day on which the liquidation of the tranche
+        (a table) was settled."""
+        liquidation = cls.__table__()
+        return liquidation.select(
+            liquidation.established_on,
+            where=liquidation.tranche == tranche.id)
 
     # The calculation
 
@@ -760,6 +769,22 @@ class Instalment(metaclass=PoolMeta):
             & penalty
             & (instalment.kind == 'balance')
             & Liquidation.settled(tranche))
+
+    def _compute_settled_on(self):
+        # Until the year is settled nothing says what the balance is.
+        if self.kind != 'balance':
+            return super()._compute_settled_on()
+        return max((
+                liquidation.established_on
+                for liquidation in self.tranche.liquidations
+                if liquidation.established_on), default=None)
+
+    @classmethod
+    def _settled_on(cls, instalment, tranche):
+        Liquidation = Pool().get('grant.liquidation')
+        return Case(
+            (instalment.kind == 'balance', Liquidation.established(tranche)),
+            else_=super()._settled_on(instalment, tranche))
 
     def _get_concerned_users(self, acts):
         concerned = super()._get_concerned_users(acts)

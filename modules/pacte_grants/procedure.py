@@ -779,7 +779,7 @@ class Procedure(
 
     def _compute_lines(self):
         """Return by tranche the values of its line, from what is planned and
-        paid today (euros)."""
+        paid today, less what is recovered elsewhere (euros)."""
         convention = self.convention
         tranches = [t for t in convention.tranches if t.status == 'voted']
         planned, paid = defaultdict(Decimal), defaultdict(Decimal)
@@ -788,6 +788,8 @@ class Procedure(
                 paid[instalment.tranche] += instalment.amount
             elif instalment.state != 'cancelled':
                 planned[instalment.tranche] += instalment.amount
+        for tranche, recovered in self._get_recovered(tranches).items():
+            paid[tranche] = max(paid[tranche] - recovered, Decimal(0))
         result = {
             tranche: {
                 'amount': planned[tranche] + paid[tranche],
@@ -801,6 +803,10 @@ class Procedure(
             for values in result.values():
                 values['to_repay'] = Decimal(0)
         return result
+
+    def _get_recovered(self, tranches):
+        "Return by tranche what is recovered of it elsewhere (euros)."
+        return {}
 
     def _compute_breach(self, result):
         convention = self.convention
@@ -1211,7 +1217,7 @@ class Line(AmountMixin, FrozenByMixin, ModelSQL, ModelView):
         help="What was paid and is planned of the tranche.")
     paid = Monetary(
         "Paid", currency='currency', digits='currency', required=True,
-        readonly=True)
+        readonly=True, help="Less what is already being recovered.")
     days = fields.Integer(
         "Days", readonly=True,
         help="The days of the convention, first and last included.")

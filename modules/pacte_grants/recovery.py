@@ -31,6 +31,7 @@ from .mixin import (
     transition)
 
 OFFSET_CLAUSE = 'SANCTIONS_COMPENSATION'
+PAYING = ['certified', 'approved', 'paying', 'paid']
 LIVE = ['draft', 'notified', 'confirmed', 'settled', 'offset']
 _OBSERVATIONS = frozenset({'observations', 'observations_on'})
 _DECISION = frozenset({'decision', 'abandon_reason', 'reopen_reason'})
@@ -83,8 +84,8 @@ class Recovery(
             ('termination', "Termination"),
             ('cancelled', "Action Cancelled"),
             ('no_award', "Advance Without Award"),
-            ], "Cause", required=True, sort=False,
-        states={'readonly': Eval('state') != 'draft'})
+            ], "Cause", required=True, readonly=True, sort=False,
+        help="Proposed where it was found.")
     liquidation = fields.Many2One(
         'grant.liquidation', "Liquidation", readonly=True,
         ondelete='RESTRICT')
@@ -102,7 +103,9 @@ class Recovery(
     known_on = fields.Date(
         "Known On", required=True,
         states={'readonly': Eval('state') != 'draft'},
-        help="When the Department knew: the limitation counts from it.")
+        help="When the Department knew: the limitation counts from it. The "
+        "date of the finding, or an earlier one.")
+    proposed_on = fields.Date("Proposed On", readonly=True)
     limitation_on = fields.Function(fields.Date(
             "Limitation On",
             help="After this day the claim can no longer be made (L26)."),
@@ -235,6 +238,10 @@ class Recovery(
     def default_known_on(cls):
         return Pool().get('ir.date').today()
 
+    @classmethod
+    def default_proposed_on(cls):
+        return Pool().get('ir.date').today()
+
     @fields.depends('state')
     def on_change_with_next_step(self, name=None):
         return self._next()[0]
@@ -296,10 +303,32 @@ class Recovery(
                 'tranche': liquidation.tranche.id,
                 'liquidation': liquidation.id,
                 'cause': 'condition' if missed else 'overpayment',
-                'amount': liquidation.overpayment or Decimal(0),
+                'amount': liquidation.to_recover,
+                'known_on': min(filter(None, [
+                            liquidation.notified_on,
+                            liquidation.established_on])),
                 'facts': liquidation.explanation,
                 }
         return cls._propose('liquidation', values)
+
+    @classmethod
+    def sum_by_tranche(cls, tranches, domain):
+        """Return by tranche the live recoveries that the domain finds
+        (euros): those of the tranche, and the lines of the procedures."""
+        ids = [t.id for t in tranches]
+        sums = defaultdict(Decimal)
+        for recovery in cls.search([
+                    ('state', 'in', LIVE),
+                    ['OR',
+                        ('tranche', 'in', ids),
+                        ('procedure.lines.tranche', 'in', ids)],
+                    domain]):
+            if recovery.procedure:
+                for line in recovery.procedure.lines:
+                    sums[line.tranche] += line.to_repay or Decimal(0)
+            else:
+                sums[recovery.tranche] += recovery.amount
+        return {t: sums[t] for t in tranches}
 
     @classmethod
     def _propose(cls, name, values, domain=()):
@@ -349,6 +378,7 @@ class Recovery(
                         'breach' if p.kind == 'cer_breach'
                         else 'termination'),
                     'amount': p.repay_amount,
+                    'known_on': p.breach_date or p.decided_on,
                     'facts': p.facts,
                     } for p in procedures
                 if p.repay_amount and p not in done])
@@ -357,11 +387,63 @@ class Recovery(
     def check_modification(cls, mode, recoveries, values=None, external=False):
         super().check_modification(
             mode, recoveries, values=values, external=external)
+        if mode == 'write' and 'known_on' in values:
+            Pool().get('grant.event').add([{
+                        'record': r, 'name': 'known_on',
+                        'before': r.known_on, 'after': values['known_on'],
+                        } for r in recoveries
+                    if r.known_on != values['known_on']])
         if mode == 'delete':
             for recovery in recoveries:
                 raise FrozenError(gettext(
                         'pacte_grants.msg_recovery_delete',
                         recovery=recovery.rec_name))
+
+    @classmethod
+    def validate_fields(cls, recoveries, field_names):
+        super().validate_fields(recoveries, field_names)
+        if field_names is None or 'known_on' in field_names:
+            cls._check_known(recoveries)
+        if field_names is None or field_names & {'amount', 'state'}:
+            cls._check_paid({
+                    r.convention for r in recoveries if r.state in LIVE})
+
+    @classmethod
+    def _check_known(cls, recoveries):
+        """Raise ``PeriodError`` for a claim that was known after today or
+        after it was proposed (L26)."""
+        today = Pool().get('ir.date').today()
+        for recovery in recoveries:
+            latest = min(today, recovery.proposed_on or today)
+            if recovery.known_on > latest:
+                raise PeriodError(gettext(
+                        'pacte_grants.msg_recovery_known',
+                        recovery=recovery.rec_name,
+                        date=recovery.known_on.strftime('%d/%m/%Y'),
+                        latest=latest.strftime('%d/%m/%Y')))
+
+    @classmethod
+    @without_check_access
+    def _check_paid(cls, conventions):
+        """Raise ``AmountError`` where more is recovered of a convention than
+        was paid of it or is under way."""
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        ids = [c.id for c in conventions]
+        paid, asked = defaultdict(Decimal), defaultdict(Decimal)
+        for instalment in Instalment.search([
+                    ('convention', 'in', ids), ('state', 'in', PAYING)]):
+            paid[instalment.convention] += instalment.amount
+        for recovery in cls.search([
+                    ('convention', 'in', ids), ('state', 'in', LIVE)]):
+            asked[recovery.convention] += recovery.amount
+        for convention, amount in asked.items():
+            if amount > paid[convention]:
+                raise AmountError(gettext(
+                        'pacte_grants.msg_recovery_above_paid',
+                        convention=convention.rec_name,
+                        amount=money(amount),
+                        paid=money(paid[convention])))
 
     # Its life
 
@@ -449,7 +531,7 @@ class Recovery(
         liquidation, procedure = self.liquidation, self.procedure
         if liquidation:
             return (
-                (liquidation.overpayment or Decimal(0))
+                liquidation.to_recover
                 - self._sum_others(liquidation.recoveries),
                 liquidation.state == 'established' and not liquidation.stale)
         if procedure:
@@ -500,6 +582,11 @@ class Recovery(
         cls._end(
             recoveries, ['order_number', 'offset_instalment'],
             'msg_recovery_offset')
+        Instalment = Pool().get('grant.instalment')
+        instalments = Instalment.claim(
+            list({r.offset_instalment for r in recoveries}))
+        recoveries = cls.browse(recoveries)
+        withheld = cls._sum_withheld(instalments, recoveries)
         for recovery in recoveries:
             instalment, convention = (
                 recovery.offset_instalment, recovery.convention)
@@ -512,11 +599,23 @@ class Recovery(
                         convention=convention.rec_name))
             if (instalment.convention != convention
                     or instalment.state not in {'paying', 'paid'}
-                    or instalment.amount < recovery.amount):
+                    or instalment.amount < withheld[instalment]):
                 raise AmountError(gettext(
                         'pacte_grants.msg_recovery_withheld',
                         recovery=recovery.rec_name,
                         instalment=instalment.rec_name))
+
+    @classmethod
+    def _sum_withheld(cls, instalments, recoveries):
+        """Return by instalment what was withheld from it before and for the
+        recoveries (euros)."""
+        withheld = defaultdict(Decimal)
+        before = cls.search([
+                ('offset_instalment', 'in', [i.id for i in instalments]),
+                ('state', '=', 'offset')])
+        for recovery in {*before, *recoveries}:
+            withheld[recovery.offset_instalment] += recovery.amount
+        return withheld
 
     @classmethod
     @ModelView.button
@@ -580,6 +679,15 @@ class Liquidation(metaclass=PoolMeta):
         'grant.recovery', 'liquidation', "Recoveries", readonly=True)
 
     @property
+    def to_recover(self):
+        "The overpayment, less what procedures recover of the year (euros)."
+        Recovery = Pool().get('grant.recovery')
+        recovered = Recovery.sum_by_tranche(
+            [self.tranche], [('procedure', '!=', None)])[self.tranche]
+        return max(
+            (self.overpayment or Decimal(0)) - recovered, Decimal(0))
+
+    @property
     def explanation(self):
         "The calculation in lines of text, as it is attached."
         return '\n'.join(
@@ -603,6 +711,13 @@ class Liquidation(metaclass=PoolMeta):
 
 class Procedure(metaclass=PoolMeta):
     __name__ = 'grant.procedure'
+
+    @without_check_access
+    def _get_recovered(self, tranches):
+        # What comes back already is not asked for once more.
+        return Pool().get('grant.recovery').sum_by_tranche(
+            tranches, ['OR',
+                ('procedure', '=', None), ('procedure', '!=', self.id)])
 
     @classmethod
     @ModelView.button

@@ -282,9 +282,21 @@ class Instalment(
         "Return the SQL of what ``_compute_notified_on`` returns."
         return tranche.notified_on
 
+    def _compute_settled_on(self):
+        """Return the day since when the amount to pay is known: the delay of
+        payment does not start before (L05)."""
+        return self._compute_notified_on()
+
+    @classmethod
+    def _settled_on(cls, instalment, tranche):
+        "Return the SQL of what ``_compute_settled_on`` returns."
+        return cls._notified_on(instalment, tranche)
+
     def _compute_due_since(self):
         notified_on = self._compute_notified_on()
+        settled_on = self._compute_settled_on()
         if (not notified_on
+                or not settled_on
                 or self.state == 'cancelled'
                 or any(self._awaits(c) for c in self.conditions)):
             return None
@@ -297,7 +309,7 @@ class Instalment(
                     days=self.delay or 0))
         else:
             due_since = notified_on + dt.timedelta(days=self.delay or 0)
-        return max([due_since] + [
+        return max([due_since, settled_on] + [
                 c.submitted_on or c.verified_on for c in self.conditions])
 
     def _awaits(self, condition):
@@ -320,6 +332,7 @@ class Instalment(
         own = link.instalment == instalment.id
         awaited = cls._awaiting(instalment, tranche, condition)
         notified_on = cls._notified_on(instalment, tranche)
+        settled_on = cls._settled_on(instalment, tranche)
         base = Case(
             ((instalment.trigger == 'date')
                 & (instalment.date > notified_on), instalment.date),
@@ -332,12 +345,13 @@ class Instalment(
                     notified_on)),
             else_=_add_days(notified_on, Coalesce(instalment.delay, 0)))
         return Case(
-            ((notified_on == Null) | (instalment.state == 'cancelled')
+            ((notified_on == Null) | (settled_on == Null)
+                | (instalment.state == 'cancelled')
                 | (instalment.trigger.in_(EVENTS)
                     & (instalment.triggered_on == Null))
                 | Exists(tables.select(
                         Literal(1), where=own & awaited)), Null),
-            else_=Greatest(base, tables.select(
+            else_=Greatest(base, settled_on, tables.select(
                     Max(Coalesce(
                             condition.submitted_on, condition.verified_on)),
                     where=own & ~awaited)))
