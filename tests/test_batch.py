@@ -281,6 +281,26 @@ class FileTestCase(BatchCase):
             [a.state for a in self.advances],
             ['certified', 'paying', 'paying'])
 
+    def test_urgent(self):
+        "Two urgent payments and an ordinary one: three batches of one line"
+        with self.road.as_user('marc'):
+            self.advances[0].__class__.mark_urgent(
+                self.advances[:2], "Salaires")
+        self.approve()
+        with attempt():
+            batches = self.prepare_batch(self.advances)
+            self.assertEqual(
+                sorted([li.instalment.id for li in b.lines]
+                    for b in batches), [[id_] for id_ in self.ids])
+        self.road.press('nadia', self.advances, 'process')
+        batches = {a.payment.group for a in self.advances}
+        self.assertEqual(len(batches), 3)
+        for batch in batches:
+            self.assertEqual(batch.state, 'transmitted')
+            rows, trailer = self.read_batch(batch)
+            self.assertEqual(
+                (len(rows), trailer['amount']), (1, '1000,00'))
+
     def test_unapproved(self):
         "No batch takes what was not approved"
         self.road.press('claire', self.advances, 'certify')
