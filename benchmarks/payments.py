@@ -18,6 +18,9 @@ request and a transaction of its own.  Prints, for each step:
 - the memory of the last selection over that of the first one, each at its
   highest: 1 when it is flat.
 
+The exit status is 1 beyond ``LIMITS``: they are ratios, so that the machine
+does not matter.
+
 The database is that of TRYTOND_DATABASE_URI, an SQLite in memory by default,
 which counts as memory too.
 """
@@ -57,6 +60,14 @@ from tests.tools import count_queries  # noqa: E402
 CHUNK = 500
 # Of what the caches of the process are filled with.
 WARM_UP = 10
+# How much more than the smallest each may be: the milliseconds by instalment
+# of the large size than those of the small one, the SELECTs of a selection
+# than the fewest (and this many that fill caches), the memory of the last
+# selection than that of the first one.
+LIMITS = {'time': 1.5, 'selects': 1.02, 'memory': 1.25}
+CACHES = 5
+# Below these seconds a time says more of the machine than of the program.
+MEASURABLE = 0.5
 STEPS = [('claire', 'certify'), ('paul', 'approve'), ('nadia', 'process')]
 
 
@@ -115,7 +126,7 @@ def prepare(road, count):
 
 
 def main(sizes):
-    small, large = sizes
+    "Measure the small and the large size; return the exit status."
     activate_module('pacte_grants', lang='fr')
     results = {}
     try:
@@ -123,7 +134,7 @@ def main(sizes):
             with Transaction().start(DB_NAME, 1):
                 road = Road(authorised=Decimal(10 ** 9))
                 road.use_batches()
-            for size in [min(WARM_UP, small), small, large]:
+            for size in [min(WARM_UP, *sizes), *sizes]:
                 ids = prepare(road, size)
                 for login, button in STEPS:
                     results[size, button] = measure(road, login, button, ids)
@@ -132,21 +143,68 @@ def main(sizes):
     print(
         f"{'':<8} | {'secondes':^15} | {'ms par versement':^22} | "
         f"{'SELECT par envoi':^16} | {'mémoire (Mio)':^16}")
+    failures = []
     for _, button in STEPS:
-        requests = {size: results[size, button] for size in sizes}
-        seconds = {
-            size: sum(r.seconds for r in requests[size]) for size in sizes}
-        each = {size: 1000 * seconds[size] / size for size in sizes}
+        measures = Measures.of(sizes, {
+                size: results[size, button] for size in sizes})
+        print(measures.describe(button))
+        failures += measures.find_failures(button)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+class Measures(NamedTuple):
+    "What a step took for the small size and for the large one."
+    seconds: tuple
+    each: tuple
+    selects: tuple
+    memory: tuple
+
+    @classmethod
+    def of(cls, sizes, requests):
+        "Return the measures of the requests (by size) of a step."
+        small, large = sizes
+        seconds = tuple(sum(r.seconds for r in requests[s]) for s in sizes)
         selects = {r.selects for size in sizes for r in requests[size]}
-        first, last = requests[large][0].memory, requests[large][-1].memory
-        print(' | '.join([
-                    f'{button:<8}',
-                    f'{seconds[small]:>6.1f} – {seconds[large]:>6.1f}',
-                    f'{each[small]:>5.1f} – {each[large]:>5.1f} : '
-                    f'× {each[large] / each[small]:.2f}',
-                    f'{min(selects):>6} – {max(selects):<7}',
-                    f'{last // 1024:>8} : × {last / first:.2f}']))
+        return cls(
+            seconds,
+            tuple(
+                1000 * value / size
+                for value, size in zip(seconds, sizes, strict=True)),
+            (min(selects), max(selects)),
+            (requests[large][0].memory, requests[large][-1].memory))
+
+    @property
+    def ratios(self):
+        "How much more of each, by name of limit."
+        (small, large), (first, last) = self.each, self.memory
+        fewest, most = self.selects
+        return {
+            'time': large / small,
+            'selects': max(most - CACHES, fewest) / fewest,
+            'memory': last / first,
+            }
+
+    def describe(self, button):
+        "Return the row of the table."
+        ratios = self.ratios
+        return ' | '.join([
+                f'{button:<8}',
+                f'{self.seconds[0]:>6.1f} – {self.seconds[1]:>6.1f}',
+                f'{self.each[0]:>5.1f} – {self.each[1]:>5.1f} : '
+                f"× {ratios['time']:.2f}",
+                f'{self.selects[0]:>6} – {self.selects[1]:<7}',
+                f"{self.memory[1] // 1024:>8} : × {ratios['memory']:.2f}"])
+
+    def find_failures(self, button):
+        "Return the limits that are passed, as sentences."
+        return [
+            f'{button} : {name} × {ratio:.2f}, au plus × {LIMITS[name]:.2f}'
+            for name, ratio in self.ratios.items()
+            if ratio > LIMITS[name]
+            and (name != 'time' or self.seconds[1] >= MEASURABLE)]
 
 
 if __name__ == '__main__':
-    main([int(a) for a in sys.argv[1:]] or [500, 5000])
+    sys.exit(main([int(a) for a in sys.argv[1:]] or [500, 5000]))

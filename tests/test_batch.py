@@ -4,16 +4,19 @@
 import csv
 import datetime as dt
 import hashlib
+from contextlib import contextmanager
 from decimal import Decimal
 from io import StringIO
 
 from trytond.exceptions import UserError
 from trytond.model.exceptions import AccessError
+from trytond.modules.company.tests import create_company
 from trytond.modules.pacte_grants.batch import COLUMNS
 from trytond.modules.pacte_grants.exceptions import (
     BlockedError, CompletenessError, DutyError, FrozenError, ReturnError,
     TransitionError)
 from trytond.pool import Pool
+from trytond.pyson import PYSONDecoder
 from trytond.transaction import Transaction
 
 from .refusal import RefusalCase, attempt, forget, set_state
@@ -98,10 +101,34 @@ class BatchCase(RefusalCase):
         forget()
         return return_.__class__(return_.id)
 
-    def examine(self, data):
+    def examine(self, data, login='nadia'):
         Return = Pool().get('grant.return')
-        return [
-            v.verdict for v in Return.examine(Return.read_file(data))]
+        with self.road.as_user(login), Transaction().set_context(
+                _check_access=False):
+            return [
+                v.verdict for v in Return.examine(Return.read_file(data))]
+
+    def enter(self, line, login='nadia', **values):
+        "Enter by hand what the payer answers to the line."
+        Enter = Pool().get('grant.return.enter', type='wizard')
+        with self.road.as_user(login), Transaction().set_context(
+                active_model='grant.batch.line', active_id=line.id,
+                active_ids=[line.id]):
+            session_id, start, _ = Enter.create()
+            Enter.execute(session_id, {}, start)
+            Enter.execute(
+                session_id, {'start': {'line': line.id} | values}, 'enter')
+        forget()
+
+    def split(self, instalment):
+        "Charge 333,33 € and 666,67 € of the certified instalment apart."
+        parts = [{
+                'chapter': i.chapter.id, 'nature': i.nature.id,
+                'function': i.function.id, 'amount': amount}
+            for i in instalment.imputations
+            for amount in [Decimal('333.33'), Decimal('666.67')]]
+        with self.road.as_user('paul'):
+            instalment.__class__.split_into(instalment, parts)
 
     def paid(self, batch, number, **values):
         return {
@@ -168,14 +195,7 @@ class FileTestCase(BatchCase):
         "A payment on two imputations has two lines"
         road = self.road
         road.press('claire', self.advances, 'certify')
-        Instalment = Pool().get('grant.instalment')
-        parts = [{
-                'chapter': i.chapter.id, 'nature': i.nature.id,
-                'function': i.function.id, 'amount': amount}
-            for i in self.advances[0].imputations
-            for amount in [Decimal('333.33'), Decimal('666.67')]]
-        with road.as_user('paul'):
-            Instalment.split_into(self.advances[0], parts)
+        self.split(self.advances[0])
         road.press('paul', self.advances, 'approve')
         road.press('nadia', self.advances, 'process')
         batch = self.advances[0].payment.group
@@ -260,6 +280,26 @@ class FileTestCase(BatchCase):
         self.assertEqual(
             [a.state for a in self.advances],
             ['certified', 'paying', 'paying'])
+
+    def test_urgent(self):
+        "Two urgent payments and an ordinary one: three batches of one line"
+        with self.road.as_user('marc'):
+            self.advances[0].__class__.mark_urgent(
+                self.advances[:2], "Salaires")
+        self.approve()
+        with attempt():
+            batches = self.prepare_batch(self.advances)
+            self.assertEqual(
+                sorted([li.instalment.id for li in b.lines]
+                    for b in batches), [[id_] for id_ in self.ids])
+        self.road.press('nadia', self.advances, 'process')
+        batches = {a.payment.group for a in self.advances}
+        self.assertEqual(len(batches), 3)
+        for batch in batches:
+            self.assertEqual(batch.state, 'transmitted')
+            rows, trailer = self.read_batch(batch)
+            self.assertEqual(
+                (len(rows), trailer['amount']), (1, '1000,00'))
 
     def test_unapproved(self):
         "No batch takes what was not approved"
@@ -495,19 +535,10 @@ class ReturnTestCase(BatchCase):
 
     def test_by_hand(self):
         batch = self.transmit()
-        Enter = Pool().get('grant.return.enter', type='wizard')
-        with self.road.as_user('nadia'), Transaction().set_context(
-                active_model='grant.batch.line',
-                active_id=batch.lines[0].id,
-                active_ids=[batch.lines[0].id]):
-            session_id, start, _ = Enter.create()
-            Enter.execute(session_id, {}, start)
-            data = {'start': {
-                    'line': batch.lines[0].id, 'status': 'paid',
-                    'paid_on': self.road.today}}
-            Enter.execute(session_id, data, 'enter')
-            with attempt(), self.assertRaises(ReturnError):
-                Enter.execute(session_id, data, 'enter')
+        values = {'status': 'paid', 'paid_on': self.road.today}
+        self.enter(batch.lines[0], **values)
+        with attempt(), self.assertRaises(ReturnError):
+            self.enter(batch.lines[0], **values)
         self.assertEqual(self.advances[0].state, 'paid')
 
     def test_answers_kept(self):
@@ -535,6 +566,254 @@ class ReturnTestCase(BatchCase):
                     'batch_id': batch.number, 'line_no': 1,
                     'status': 'reçu'}))
         self.assertFalse(Group.search([('unanswered', '=', True)]))
+
+
+class TabTestCase(BatchCase):
+    "What the tabs of the payments list"
+
+    def count_tab(self, name, login='nadia'):
+        "Return what the tab lists, and check that it counts as much."
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+        tab, = pool.get('ir.action.act_window.domain').search([
+                ('id', '=', pool.get('ir.model.data').get_id(
+                    'pacte_grants', name))])
+        self.assertTrue(tab.count)
+        domain = PYSONDecoder().decode(tab.domain)
+        forget()
+        with self.road.as_user(login):
+            found = Instalment.search(domain, order=[('id', 'ASC')])
+            self.assertEqual(
+                Instalment.search(domain, count=True), len(found))
+        return [i.id for i in found]
+
+    def test_suspended_by_the_payer(self):
+        "It is with the rejections until the payer goes on"
+        tab = 'act_instalment_form_domain_rejected'
+        batch = self.transmit()
+        self.assertEqual(self.count_tab(tab), [])
+        line = {'batch_id': batch.number, 'line_no': 1}
+        left = self.advances[0].days_left
+        self.import_(answers(
+                line | {'status': 'suspendu', 'reason': "Facture absente"},
+                self.rejected(batch, 2, "RIB invalide")))
+        self.assertEqual(self.count_tab(tab), self.ids[:2])
+        # Article 2 of décret 2013-269 is of orders, not of grants: 60 days
+        self.assertEqual(
+            (self.advances[0].days_left, self.advances[0].held_days),
+            (left, 0))
+        self.import_(answers(
+                line | {'status': 'mandaté', 'mandat_no': '4711'}))
+        self.assertEqual(self.count_tab(tab), self.ids[1:2])
+        self.import_(answers(self.paid(batch, 1)))
+        self.assertEqual(self.count_tab(tab), self.ids[1:2])
+
+    def test_ready(self):
+        "What waits in a batch is not ready for another"
+        self.approve()
+        tab = 'act_instalment_form_domain_approved'
+        self.assertEqual(self.count_tab(tab), self.ids)
+        self.prepare_batch(self.advances[:1])
+        self.assertEqual(self.count_tab(tab), self.ids[1:])
+        Instalment = self.advances[0].__class__
+        self.assertEqual(
+            [i.id for i in Instalment.search(
+                    Instalment.waiting_domain(), order=[('id', 'ASC')])],
+            self.ids[1:])
+
+
+class SplitReturnTestCase(BatchCase):
+    "A payment on two lines is one transfer: paid or rejected whole"
+    count = 1
+
+    def setUp(self):
+        super().setUp()
+        road = self.road
+        road.press('claire', self.advances, 'certify')
+        self.split(self.advances[0])
+        road.press('paul', self.advances, 'approve')
+        road.press('nadia', self.advances, 'process')
+        self.batch = self.advances[0].payment.group
+
+    def paid(self, number):
+        return super().paid(
+            self.batch, number,
+            paid_amount={1: '333,33', 2: '666,67'}[number])
+
+    def rejected(self, number, reason="RIB invalide"):
+        return super().rejected(self.batch, number, reason)
+
+    def read_states(self):
+        "The states of the payment and of the batch, and the anomalies."
+        batch = self.batch.__class__(self.batch.id)
+        return self.advances[0].state, batch.state, batch.anomaly_count
+
+    def test_mixed_file(self):
+        "What makes the answers of one file differ is an anomaly"
+        for rows in [
+                (self.paid(1), self.rejected(2)),
+                (self.rejected(1), self.paid(2)),
+                ]:
+            with self.subTest(rows=rows), attempt():
+                self.assertEqual(
+                    self.examine(answers(*rows)), ['applied', 'mismatch'])
+                self.import_(answers(*rows))
+                self.assertEqual(
+                    self.read_states(), ('paying', 'transmitted', 1))
+                self.assertIsNone(self.batch.lines[1].return_status)
+
+    def test_mixed_files(self):
+        "So does what comes later; the payer settles it"
+        self.import_(answers(self.paid(1)))
+        return_ = self.import_(answers(self.rejected(2)))
+        self.assertEqual(return_.lines[0].verdict, 'mismatch')
+        self.assertIn(self.advances[0].party.name, return_.lines[0].anomaly)
+        self.assertEqual(self.read_states(), ('paying', 'transmitted', 1))
+        self.import_(answers(self.paid(2)))
+        self.assertEqual(self.read_states(), ('paid', 'closed', 1))
+
+    def test_rejected_whole(self):
+        "It goes to its desk when every line is rejected, not before"
+        self.import_(answers(self.rejected(1)))
+        self.assertEqual(self.read_states(), ('paying', 'transmitted', 0))
+        self.assertFalse(self.advances[0].to_correct)
+        self.import_(answers(self.rejected(2)))
+        self.assertEqual(self.read_states(), ('certified', 'closed', 0))
+        self.assertTrue(self.advances[0].to_correct)
+        self.assertEqual(self.examine(answers(self.paid(1))), ['mismatch'])
+
+    def test_settled_as_paid(self):
+        "A line that was rejected wrongly is entered by hand"
+        self.import_(answers(self.rejected(1), self.paid(2)))
+        paid = {'status': 'paid', 'paid_on': self.road.today}
+        with self.refused(ReturnError, 'return_mixed'):
+            self.enter(self.batch.lines[1], **paid)
+        line = self.batch.lines[0].__class__(self.batch.lines[0].id)
+        self.assertFalse(line.rejected_whole)
+        self.enter(line, **paid)
+        self.enter(self.batch.lines[1], **paid)
+        self.assertEqual(self.read_states(), ('paid', 'closed', 1))
+
+    def test_settled_as_rejected(self):
+        "A line that was paid wrongly too"
+        self.import_(answers(self.paid(1), self.rejected(2)))
+        rejected = {'status': 'rejected', 'reason': "RIB invalide"}
+        self.enter(self.batch.lines[0], **rejected)
+        self.assertEqual(self.advances[0].state, 'paying')
+        self.enter(self.batch.lines[1], **rejected)
+        self.assertEqual(self.read_states(), ('certified', 'closed', 1))
+        self.assertTrue(self.advances[0].to_correct)
+        line = self.batch.lines[0].__class__(self.batch.lines[0].id)
+        self.assertTrue(line.rejected_whole)
+
+    def test_bank_return(self):
+        "The bank sends back the transfer, not a part of it"
+        self.import_(answers(self.paid(1), self.paid(2)))
+        self.assertEqual(
+            self.examine(answers(self.rejected(1))), ['mismatch'])
+        with attempt():
+            self.import_(answers(self.rejected(1), self.rejected(2)))
+            self.assertEqual(self.advances[0].return_status, 'returned')
+        self.enter(
+            self.batch.lines[1], status='rejected', reason="Compte clos")
+        self.assertEqual(self.read_states(), ('certified', 'closed', 0))
+        self.assertEqual(self.advances[0].return_status, 'returned')
+
+
+class CompanyTestCase(BatchCase):
+    "Each company numbers its batches: the same number names two"
+    count = 2
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        road = cls.road
+        other = create_company("Autre", road.company.currency)
+        road.create_user(
+            'bruno', ['group_finance'], company=other.id,
+            companies=[('add', [other.id])], employees=None, employee=None)
+        cls.other = other
+
+    def setUp(self):
+        super().setUp()
+        self.approve()
+        self.batches = []
+        for advance in self.advances:
+            self.road.press('nadia', advance, 'process')
+            self.batches.append(self.road.fresh(advance).payment.group)
+
+    @contextmanager
+    def as_bruno(self, **context):
+        with self.road.as_user('bruno'), Transaction().set_context(
+                company=self.other.id, companies=[self.other.id],
+                employee=None, **context):
+            yield Pool().get('grant.return')
+
+    def test_unknown(self):
+        "What the preview does not know is not applied, nor in the queue"
+        data = answers(self.paid(self.batches[0], 1))
+        for company in [self.other, self.road.company]:
+            with self.subTest(company=company), attempt(), \
+                    self.as_bruno() as Return, Transaction().set_context(
+                        company=company.id, _check_access=False):
+                verdict, = Return.examine(Return.read_file(data))
+                self.assertEqual((verdict.verdict, verdict.line), (
+                        'unknown', None))
+                return_ = Return.import_file('retour.csv', data)
+                self.assertEqual(
+                    [li.verdict for li in return_.lines], ['unknown'])
+                self.assertEqual(return_.company, company)
+                forget()
+                self.assertEqual(
+                    [a.state for a in self.advances], ['paying'] * 2)
+
+    def test_queue(self):
+        data = answers(self.paid(self.batches[0], 1))
+        Task = Pool().get('grant.task')
+        with self.as_bruno(_check_access=False) as Return:
+            task = Task.ask(
+                'import', Return.read_file(data), file=data,
+                file_name='retour.csv')
+        forget()
+        Queue = Pool().get('ir.queue')
+        while calls := Queue.search([('finished_at', '=', None)]):
+            calls[0].run()
+            forget()
+        task = Task(task.id)
+        self.assertEqual(
+            (task.company, task.done, task.refused), (self.other, 0, 1))
+        self.assertEqual(
+            [a.state for a in self.advances], ['paying'] * 2)
+
+    def test_by_hand(self):
+        Enter = Pool().get('grant.return.enter', type='wizard')
+        line = self.batches[0].lines[0]
+        with self.forbidden(), self.as_bruno(
+                active_model='grant.batch.line', active_id=line.id,
+                active_ids=[line.id]):
+            session_id, start, _ = Enter.create()
+            Enter.execute(session_id, {'start': {
+                        'line': line.id, 'status': 'paid',
+                        'paid_on': self.road.today}}, 'enter')
+
+    def test_same_number(self):
+        "Each company pays its own line"
+        mine, theirs = self.batches
+        group = mine.__table__()
+        Transaction().connection.cursor().execute(*group.update(
+                [group.company, group.number], [self.other.id, mine.number],
+                where=group.id == theirs.id))
+        theirs._local_cache.clear()
+        forget()
+        line = {'batch_id': mine.number, 'line_no': 1}
+        self.import_(answers(line | {'status': 'reçu'}))
+        with self.as_bruno(_check_access=False) as Return:
+            Return.import_file('retour.csv', answers(
+                    line | {'status': 'engagé'}))
+        forget()
+        self.assertEqual(
+            [a.return_status for a in self.advances],
+            ['received', 'committed'])
 
 
 class ImputationTestCase(BatchCase):

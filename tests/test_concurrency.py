@@ -272,30 +272,61 @@ def test_approve(department, amount, needed):
 
 
 def test_payment_credits(department):
-    "Approvals of several instalments share the payment credits"
+    "Ten approvals share payment credits with room for five"
     with department.road() as road:
         envelope = road.create_envelope(
-            Decimal(40000), credit=Decimal(11000), code='CP')
+            Decimal(100000), credit=Decimal(26000), code='CP')
         advances = [
-            active(road, Decimal(10000), envelope) for _ in range(4)]
+            active(road, Decimal(10000), envelope) for _ in range(10)]
         for advance in advances:
             road.press('claire', advance, 'certify')
 
     refusals = at_once(*[
             press(department.desk(login), advance, 'approve')
-            for login, advance in zip(FINANCE, advances)])
+            for login, advance in zip(FINANCE, advances, strict=True)])
 
     with department.road() as road:
         envelope = road.fresh(envelope)
         exceeded = gettext(
             'pacte_grants.msg_payment_credit_exceeded',
             envelope=envelope.rec_name,
-            credit=money(Decimal(11000)),
-            approved=money(Decimal(15000)))
-        assert [str(r) for r in refusals] == [exceeded] * 2
-        assert envelope.approved == 10000
+            credit=money(Decimal(26000)),
+            approved=money(Decimal(30000)))
+        assert [str(r) for r in refusals] == [exceeded] * 5
+        assert envelope.approved == 25000
         states = [a.state for a in map(road.fresh, advances)]
-        assert sorted(states) == ['approved'] * 2 + ['certified'] * 2
+        assert sorted(states) == ['approved'] * 5 + ['certified'] * 5
+
+
+def test_commitment(department):
+    "Ten certifications share a commitment that was cut to room for five"
+    with department.road() as road:
+        road.session = road.create_session()
+        road.envelope = road.create_envelope(Decimal(1000), code='CUT')
+        Instalment = Pool().get('grant.instalment')
+        instalments = Instalment.browse(road.to_instalments(10))
+        commitment, = instalments[0]._get_commitments()
+        commitment.__class__.write([commitment], {'amount': Decimal(550)})
+        exceeded = gettext(
+            'pacte_grants.msg_instalment_above_commitment',
+            instalment='', amount=money(Decimal(100)),
+            left=money(Decimal(50))).partition('«')[2].partition('»')[2]
+
+    desks = [department.desk(l) for l in ['claire', 'olivier', 'marc']]
+    refusals = at_once(*[
+            press(desks[i % 3], instalment, 'certify')
+            for i, instalment in enumerate(instalments)])
+
+    assert len(refusals) == 5
+    assert all(str(r).endswith(exceeded) for r in refusals)
+    with department.road() as road:
+        instalments = [road.fresh(i) for i in instalments]
+        certified = [i for i in instalments if i.state == 'certified']
+        assert len(certified) == 5
+        assert sum(p.amount for i in certified for p in i.payments) == 500
+        commitment = road.fresh(commitment)
+        drawn = Instalment._drawn([commitment])
+        assert drawn[commitment.id] == 500 <= commitment.amount
 
 
 def test_numbers(department):

@@ -1,6 +1,8 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "A funder that pays by itself sends SEPA credit transfers."
+import os
+
 import pytest
 from lxml import etree
 from trytond.pool import Pool
@@ -10,7 +12,9 @@ from trytond.tests.test_tryton import (
 from .refusal import forget, without_converter
 from .road import IBANS, Road
 
-pytest.importorskip('trytond.modules.account_payment_sepa')
+if not os.environ.get('CI'):
+    # Where every module is installed, a missing one is a failure.
+    pytest.importorskip('trytond.modules.account_payment_sepa')
 NAMESPACE = {'p': 'urn:iso:std:iso:20022:tech:xsd:pain.001.001.03'}
 
 

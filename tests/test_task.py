@@ -2,6 +2,7 @@
 # this repository contains the full copyright notices and license terms.
 "Long work in the queue: chunks, verdicts, rights, interruptions, resuming."
 import datetime as dt
+import json
 import time
 from contextlib import contextmanager
 from decimal import Decimal
@@ -16,8 +17,10 @@ from trytond.worker import run_task
 from tools import worker as sqlite_worker
 from trytond.modules.pacte_grants.exceptions import (
     DutyError, TransitionError)
+from trytond.modules.pacte_grants.mixin import now
 from trytond.modules.pacte_grants.task import WITH_TASK
 
+from .department import PASSWORD
 from .refusal import attempt, forget
 from .rpc import Refusal, at_once
 from .test_batch import BatchCase, answers
@@ -607,8 +610,8 @@ def instalments(department):
     with department.road() as road:
         set_parameter('TASK_THRESHOLD', 5)
         set_parameter('TASK_CHUNK', 4)
-        ids = road.to_instalments(70)
-    return iter([ids[i:i + 10] for i in range(0, 70, 10)])
+        ids = road.to_instalments(90)
+    return iter([ids[i:i + 10] for i in range(0, 90, 10)])
 
 
 def on_screen(department, login, button, ids):
@@ -752,6 +755,53 @@ def test_group_lost(department, instalments):
     with department.road():
         task = Pool().get('grant.task')(action['res_id'][0])
         assert {li.record.id for li in task.lines} == set(ids[4:])
+
+
+def test_same_person(department, instalments):
+    "Who certified approves nothing, although the queue does it"
+    ids = next(instalments)
+    with department.road() as road:
+        robin = road.create_user(
+            'robin', ['group_officer', 'group_finance'])
+        robin.password = PASSWORD
+        robin.save()
+    with worker():
+        action = on_screen(department, 'robin', 'certify', ids[:6])
+        list(work(department))
+        assert read_task(department, action) == ('done', 6, 0)
+        department.desk('claire')('grant.instalment', 'certify', ids[6:])
+        action = on_screen(department, 'robin', 'approve', ids)
+        list(work(department))
+    assert read_task(department, action) == ('done', 4, 6)
+    assert read_states(department, ids) == (
+        ['certified'] * 6 + ['approved'] * 4)
+    with department.road() as road:
+        task = Pool().get('grant.task')(action['res_id'][0])
+        assert task.user == road.users['robin']
+        assert [li.record.id for li in task.lines] == ids[:6]
+        assert not Pool().get('grant.approval').search([
+                ('instalment', 'in', ids[:6])])
+
+
+def test_wrong_user(department, instalments):
+    "A call that is queued behind the buttons has the rights of its user"
+    ids = next(instalments)
+    department.desk('claire')('grant.instalment', 'certify', ids)
+    with worker():
+        with department.road() as road:
+            Task = Pool().get('grant.task')
+            with road.system():
+                task, = Task.create([{
+                            'company': road.company.id,
+                            'user': road.users['claire'].id,
+                            'kind': 'approve', 'total': len(ids),
+                            'units': json.dumps(ids),
+                            'asked_on': now(), 'moved_on': now(),
+                            'done': 0, 'refused': 0}])
+            task._call()
+        list(work(department))
+    assert read_task(department, {'res_id': [task.id]}) == ('done', 0, 10)
+    assert set(read_states(department, ids)) == {'certified'}
 
 
 def test_user_gone(department, instalments):

@@ -485,26 +485,8 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
             'ibans': Link.ibans(
                 list({i.bank_account for i in instalments
                         if i.bank_account})),
-            'pieces': self._get_pieces(instalments),
+            'pieces': Instalment.get_pieces(instalments),
             }
-
-    @classmethod
-    def _get_pieces(cls, instalments):
-        """Return, by id of instalment, the names of the pieces that justify
-        its payment and the SHA-256 of each."""
-        Document = Pool().get('grant.document')
-        by_convention = defaultdict(list)
-        for sub in grouped_slice(
-                {i.convention.id for i in instalments}, SLICE):
-            for document in Document.search([
-                        ('convention', 'in', list(sub)),
-                        ('state', '=', 'sealed'),
-                        ], order=[('id', 'ASC')]):
-                by_convention[document.convention.id].append(
-                    (document.pdf_filename, document.pdf_sha256)
-                    if document.pdf_sha256
-                    else (document.filename, document.sha256))
-        return {i.id: by_convention[i.convention.id] for i in instalments}
 
     @classmethod
     @ModelView.button_action('pacte_grants.act_batch_download')
@@ -668,8 +650,8 @@ class Line(GuardMixin, ModelSQL, ModelView):
                 if instalment.certified_by else ''),
             'service_fait_on': _day(instalment.certified_on),
             'due_on': _day(instalment.pay_before),
-            'pj_list': ' | '.join(_clean(name) for name, _ in pieces),
-            'pj_sha256': ' | '.join(digest for _, digest in pieces),
+            'pj_list': ' | '.join(_clean(p.filename) for p in pieces),
+            'pj_sha256': ' | '.join(p.sha256 for p in pieces),
             }
 
     @staticmethod

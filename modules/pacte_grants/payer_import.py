@@ -5,7 +5,8 @@ from trytond.i18n import gettext
 from trytond.model import ModelView, fields
 from trytond.pool import Pool
 from trytond.pyson import Date, Eval, If
-from trytond.transaction import check_access, without_check_access
+from trytond.transaction import (
+    Transaction, check_access, without_check_access)
 from trytond.wizard import (
     Button, StateAction, StateTransition, StateView, Wizard)
 
@@ -142,19 +143,30 @@ class Enter(Wizard):
         values = {
             n: getattr(start, n, None) for n in VALUES
             if getattr(start, n, None)}
-        answer = Answer(
-            0, gettext('pacte_grants.msg_return_by_hand'),
-            start.line.group.number, start.line.line_number,
-            start.status, values)
-        verdict, = Return.examine([answer])
-        if verdict.verdict != 'applied':
-            raise ReturnError(verdict.reason or gettext(
-                    'pacte_grants.msg_return_known',
-                    line=start.line.rec_name))
-        with without_check_access():
-            Return.apply(
-                gettext('pacte_grants.msg_return_by_hand'), [answer])
+        by_hand = gettext('pacte_grants.msg_return_by_hand')
+        answers = [
+            Answer(
+                0, by_hand, line.group.number, line.line_number,
+                start.status, values)
+            for line in self._get_lines()]
+        with Transaction().set_context(company=start.line.company.id):
+            for verdict in Return.examine(answers):
+                if verdict.verdict != 'applied':
+                    raise ReturnError(verdict.reason or gettext(
+                            'pacte_grants.msg_return_known',
+                            line=start.line.rec_name))
+            with without_check_access():
+                Return.apply(by_hand, answers)
         return 'end'
+
+    def _get_lines(self):
+        """Return the lines that are answered: that of the user, or, when the
+        bank returns what was paid, all those of the one transfer."""
+        line = self.start.line
+        if (self.start.status == 'rejected'
+                and line.payment.state == 'succeeded'):
+            return list(line.payment.batch_lines)
+        return [line]
 
     def end(self):
         # From the menu, nothing but the menu would be read again.

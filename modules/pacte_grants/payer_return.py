@@ -263,10 +263,14 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
         """Return the verdict on each answer, without changing anything.
 
         An answer is ``known`` when the same one was applied, ``unknown``
-        when no transmitted batch has its line, a ``mismatch`` when its
-        amount, its date or its place in the life of the payment do not fit.
+        when no transmitted batch of the company has its line, a ``mismatch``
+        when its amount, its date, its place in the life of the payment or
+        what is said of the other lines of the payment do not fit.
         """
         lines = cls._find_lines(answers)
+        last = {
+            lines[a.batch, a.number].id: a.status for a in answers
+            if (a.batch, a.number) in lines}
         today = Pool().get('ir.date').today()
         done = cls._get_done(list(lines.values()))
         statuses = {}
@@ -289,7 +293,10 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
                             line=line.rec_name) if differing else None))
                 continue
             current = statuses.get(line.id, line.return_status)
-            reason = line.find_mismatch(answer, current, today)
+            others = [
+                (statuses.get(li.id, li.return_status), last.get(li.id))
+                for li in line.payment.batch_lines if li != line]
+            reason = line.find_mismatch(answer, current, today, others)
             verdicts.append(Verdict(
                     answer, line, 'mismatch' if reason else 'applied',
                     reason))
@@ -301,10 +308,18 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
 
     @classmethod
     def _find_lines(cls, answers):
-        Line = Pool().get('grant.batch.line')
+        """Return, by number of batch and of line, the lines that the answers
+        name: those of the company in which the user works, since each company
+        numbers its own batches."""
+        pool = Pool()
+        Line = pool.get('grant.batch.line')
+        company = Transaction().context.get('company')
+        if company not in pool.get('res.user').get_companies():
+            return {}
         lines = {}
         for sub in grouped_slice({a.batch for a in answers}, SLICE):
             for line in Line.search([
+                        ('group.company', '=', company),
                         ('group.number', 'in', list(sub)),
                         ('group.state', 'in', ['transmitted', 'closed']),
                         ]):
@@ -352,8 +367,7 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
         Instalment.claim(list({
                     li.payment.instalment for li in lines.values()}))
         verdicts = cls.examine(answers)
-        return_ = into or cls._open(name, digest, user, (
-                next(iter(lines.values())).company if lines else None))
+        return_ = into or cls._open(name, digest, user)
         Answered.create([{
                     'return_': return_.id,
                     'row': v.answer.row,
@@ -373,11 +387,9 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
         return return_
 
     @classmethod
-    def _open(cls, name, digest, user, company):
+    def _open(cls, name, digest, user):
         return_, = cls.create([{
-                    'company': (
-                        company.id if company
-                        else Transaction().context.get('company')),
+                    'company': Transaction().context.get('company'),
                     'name': name,
                     'sha256': digest,
                     'user': user.id,
@@ -558,16 +570,26 @@ class BatchLine(metaclass=PoolMeta):
     paid_on = fields.Date("Paid On", readonly=True)
     answers = fields.One2Many(
         'grant.return.line', 'line', "Answers", readonly=True)
+    rejected_whole = fields.Function(
+        fields.Boolean("Rejected Whole"), 'get_rejected_whole')
 
     @classmethod
     def __setup__(cls):
         super().__setup__()
         cls._buttons.update({
                 'answer': {
-                    'invisible': Eval('return_status') == 'rejected',
-                    'depends': ['return_status'],
+                    'invisible': Eval('rejected_whole', False),
+                    'depends': ['rejected_whole'],
                     },
                 })
+
+    @classmethod
+    def get_rejected_whole(cls, lines, name):
+        return {
+            line.id: all(
+                li.return_status == 'rejected'
+                for li in line.payment.batch_lines)
+            for line in lines}
 
     @classmethod
     def view_attributes(cls):
@@ -584,13 +606,24 @@ class BatchLine(metaclass=PoolMeta):
     def answer(cls, lines):
         "Ask for what the payer answers to one line."
 
-    def find_mismatch(self, answer, current, today):
+    def find_mismatch(self, answer, current, today, others=()):
         """Return why the answer does not fit the line whose last status is
-        ``current``, as a sentence, or ``None``."""
+        ``current``, as a sentence, or ``None``.
+
+        ``others`` are, for the other lines of the payment, the last status
+        and the last one that the same file gives.  A payment is one transfer:
+        it is paid or rejected whole.
+        """
         amount = answer.values.get('paid_amount')
         names = {'line': self.rec_name}
-        if current == 'rejected':
+        if current == 'rejected' and (
+                answer.status != 'paid'
+                or all(status == 'rejected' for status, _ in others)):
             return gettext('pacte_grants.msg_return_after_rejection', **names)
+        if self._is_mixed(answer.status, others):
+            return gettext(
+                'pacte_grants.msg_return_mixed', **names,
+                party=self.party.rec_name)
         if answer.status == 'paid':
             if amount is not None and amount != self.amount:
                 return gettext(
@@ -611,6 +644,16 @@ class BatchLine(metaclass=PoolMeta):
                 and _RANKS[answer.status] < _RANKS.get(current, 0)):
             return gettext('pacte_grants.msg_return_backwards', **names)
         return None
+
+    @staticmethod
+    def _is_mixed(status, others):
+        """Return whether the status pays a line of the payment when another
+        is rejected, or rejects it when another is and remains paid."""
+        if status == 'paid':
+            return any(before == 'rejected' for before, _ in others)
+        return status == 'rejected' and any(
+            before == 'paid' and last != 'rejected'
+            for before, last in others)
 
 
 class Group(metaclass=PoolMeta):

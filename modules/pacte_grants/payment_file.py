@@ -2,8 +2,7 @@
 # this repository contains the full copyright notices and license terms.
 """The file of a payment: its pieces in one PDF, in the payer's order.
 
-The decision, the convention with its amendments, for a balance its settled
-calculation, then the accepted evidence (CGCT, annex I, D1617-19); the bank
+They are those of ``payment_piece``, which the batch names too; the bank
 account stands on the cover, masked.
 """
 import io
@@ -16,14 +15,9 @@ from trytond.pool import Pool
 from trytond.transaction import without_check_access
 
 from .check import money
-from .condition import FULFILLED
 from .document import _identity
-from .liquidation_document import STATEMENT
 from .reminder import ReminderLetter
 from .wording import long_date
-
-# The order of the pieces; other kinds are not the payer's.
-_ORDER = ['letter', 'signed', 'convention', 'amendment', STATEMENT]
 
 
 def merge(files):
@@ -77,33 +71,10 @@ class PaymentFile(ReminderLetter):
     def get_pieces(cls, instalment):
         """Return the pieces of the instalment in the payer's order: their
         names and their PDF (bytes), ``None`` for what cannot be joined."""
-        instalment = Pool().get('grant.instalment')(instalment.id)
-        documents = [
-            d for d in instalment.convention.documents
-            if d.state == 'sealed' and d.kind in _ORDER
-            and (d.kind != STATEMENT or cls._is_settled(instalment, d))]
-        signed = {d.signs for d in documents if d.kind == 'signed'}
-        documents = sorted(
-            # The signed copy stands for what was sent to be signed.
-            (d for d in documents if d not in signed),
-            key=lambda d: (_ORDER.index(d.kind), d.issued_on))
-        pieces = [
-            (d.rec_name, to_pdf(d.pdf or d.data)) for d in documents]
-        for condition in instalment.conditions:
-            if condition.state in FULFILLED and condition.evidence_file:
-                pieces.append((
-                        condition.evidence_filename or condition.rec_name,
-                        to_pdf(condition.evidence_file)))
-        return pieces
-
-    @staticmethod
-    def _is_settled(instalment, statement):
-        "Return whether the statement is what settles the balance."
-        liquidation = statement.liquidation
-        return (
-            instalment.kind == 'balance'
-            and liquidation.tranche == instalment.tranche
-            and liquidation.state == 'established')
+        Instalment = Pool().get('grant.instalment')
+        return [
+            (piece.name, to_pdf(piece.read()))
+            for piece in Instalment.get_pieces([instalment])[instalment.id]]
 
     @classmethod
     def get_context(cls, records, header, data):
