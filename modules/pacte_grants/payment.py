@@ -25,6 +25,7 @@ from .exceptions import (
     BlockedError, CeilingError, CompletenessError, DutyError, FrozenError,
     PeriodError, TransitionError)
 from .mixin import GuardMixin, acting_user, now, transition
+from .search import get_values
 from .sums import SLICE, read_sums
 
 _BEHIND = '_pacte_grants_instalment_payment'
@@ -134,6 +135,11 @@ class Instalment(metaclass=PoolMeta):
     certified_by = fields.Many2One(
         'res.user', "Certified By", readonly=True, ondelete='RESTRICT')
     certified_on = fields.Date("Certified On", readonly=True)
+    status = fields.Function(fields.Selection(
+            'get_statuses', "State", sort=False,
+            help="The state, in the words of the kind: before an advance "
+            "nothing was done yet, its conditions are met."),
+        'on_change_with_status', searcher='search_status')
     approved_on = fields.Date("Approved On", readonly=True)
     send_back_kind = fields.Selection(
         [(None, ""), *SEND_BACK_KINDS], "Sent Back for", sort=False,
@@ -238,6 +244,47 @@ class Instalment(metaclass=PoolMeta):
             ]
 
     @classmethod
+    def get_statuses(cls):
+        "Return the selection of the states and of what is met for advances."
+        definition = cls.fields_get(['state'])['state']
+        return definition['selection'] + [
+            ('conditions_met',
+                gettext('pacte_grants.msg_instalment_conditions_met'))]
+
+    @fields.depends('state', 'kind')
+    def on_change_with_status(self, name=None):
+        if self.state == 'certified' and self.kind == 'advance':
+            return 'conditions_met'
+        return self.state
+
+    @classmethod
+    def search_status(cls, name, clause):
+        values, negative = get_values(clause)
+        found = ['OR']
+        for status in values:
+            if status in {'certified', 'conditions_met'}:
+                operator = '=' if status == 'conditions_met' else '!='
+                found.append([
+                        ('state', '=', 'certified'),
+                        ('kind', operator, 'advance'),
+                        ])
+            else:
+                found.append(('state', '=', status))
+        if negative:
+            return [
+                ('id', 'not in', cls.search(found, order=[], query=True))]
+        return found
+
+    @staticmethod
+    def order_status(tables):
+        table, _ = tables[None]
+        return [table.state, table.kind]
+
+    @property
+    def state_label(self):
+        return dict(self.get_statuses())[self.status]
+
+    @classmethod
     def view_attributes(cls):
         over = Eval('state').in_(['paid', 'cancelled'])
         failed = (
@@ -251,6 +298,16 @@ class Instalment(metaclass=PoolMeta):
                             If(Eval('days_left', None) <= 15, 'warning',
                                 '')))),
                 ['state', 'days_left', 'ready', 'return_status']),
+            ('//label[@id="attest_advance"]', 'states', {
+                    'invisible': (
+                        (Eval('state') != 'planned')
+                        | (Eval('kind') != 'advance')),
+                    }),
+            ('//label[@id="attest_service"]', 'states', {
+                    'invisible': (
+                        (Eval('state') != 'planned')
+                        | (Eval('kind') == 'advance')),
+                    }),
             ('//group[@id="sending_back"]', 'states', {
                     'invisible': ~Eval('state').in_(
                         ['certified', 'approved']),
