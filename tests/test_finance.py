@@ -12,7 +12,7 @@ from trytond.modules.pacte_grants.exceptions import (
     CompletenessError, DutyError, FrozenError, TransitionError)
 
 from .department import press
-from .refusal import Dossier, RefusalCase, forget
+from .refusal import Dossier, RefusalCase, forget, set_state
 
 
 class FinanceTestCase(RefusalCase):
@@ -155,7 +155,56 @@ class FinanceTestCase(RefusalCase):
         self.assertEqual(read(balance).convention_paid, Decimal(5000))
         self.assertEqual(read(balance).commitment_left, Decimal(5000))
         self.assertEqual(read(balance).credit_left, Decimal(95000))
-        self.assertEqual(read(balance).evidence_count, '0/2')
+        # Act and notification are there, the account is verified; two
+        # undertakings and the report are not.
+        self.assertEqual(read(advance).evidence_count, '3/3')
+        self.assertEqual(read(balance).evidence_count, '3/6')
+        self.assertTrue(read(balance).account_verified)
+        with self.road.system():
+            Link = Pool().get('bank.account-party.party')
+            Link.write([self.dossier.bank_account], {
+                    'verified_by': None, 'verified_on': None})
+        self.assertEqual(read(balance).evidence_count, '2/6')
+        self.assertFalse(read(balance).account_verified)
+
+    def test_status(self):
+        "An advance is certified for its conditions, a balance for a service"
+        Instalment = Pool().get('grant.instalment')
+        advance, balance = self.dossier.convention.instalments
+        set_state(advance, 'certified')
+        set_state(balance, 'certified')
+
+        def found(*clause):
+            return set(Instalment.search([('status', *clause)]))
+        with self.road.system():
+            self.assertEqual(found('=', 'conditions_met'), {advance})
+            self.assertEqual(found('=', 'certified'), {balance})
+            self.assertEqual(found('!=', 'certified'), {advance})
+            self.assertEqual(
+                found('in', ['certified', 'conditions_met']),
+                {advance, balance})
+            self.assertEqual(found('=', 'planned'), set())
+            self.assertEqual(
+                set(Instalment.search([], order=[('status', 'ASC')])),
+                {advance, balance})
+        with Transaction().set_context(language='fr'):
+            self.assertEqual(
+                [Instalment(i.id).state_label for i in [advance, balance]],
+                ["Conditions réunies", "Service fait attesté"])
+
+    def test_reports(self):
+        "The report of the year stands in front of the payment"
+        advance, balance = self.dossier.convention.instalments
+        report, = self.dossier.convention.financial_reports
+        self.assertEqual(list(balance.reports), [report])
+        with self.road.system():
+            statement, = Pool().get('grant.financial_report').create([{
+                        'convention': self.dossier.convention.id,
+                        'tranche': self.dossier.tranche.id,
+                        }])
+        forget()
+        self.assertEqual(set(balance.reports), {report, statement})
+        self.assertEqual(list(balance.calculation_lines), [])
 
 
 @pytest.fixture
@@ -209,9 +258,17 @@ def test_other_doors(department, certified, monkeypatch):
     assert state(department, certified) == 'certified'
 
 
+def test_approve_next_stale(department, certified, stale):
+    "Approving and going on asks for a fresh session too"
+    with pytest.raises(RuntimeError, match='401'):
+        press(department.desk('nadia'), certified, 'approve_next')()
+    assert state(department, certified) == 'certified'
+
+
 def test_fresh_session(department, certified):
-    "A fresh session approves"
-    press(department.desk('finance1'), certified, 'approve')()
+    "A fresh session approves, and goes on to the next one"
+    assert press(
+        department.desk('finance1'), certified, 'approve_next')() == 'next'
     assert state(department, certified) == 'approved'
 
 
