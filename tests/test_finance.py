@@ -1,10 +1,12 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "The desk of finance: figures, sending back, urgency, fresh authentication."
+import datetime as dt
 from decimal import Decimal
 
 import pytest
 from trytond import config
+from trytond.model.exceptions import AccessError
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
@@ -191,6 +193,68 @@ class FinanceTestCase(RefusalCase):
             self.assertEqual(
                 [Instalment(i.id).state_label for i in [advance, balance]],
                 ["Conditions réunies", "Service fait attesté"])
+
+    def test_limited_on(self):
+        "Four years from the 1 January after the payment became payable"
+        Instalment = Pool().get('grant.instalment')
+        advance, balance = self.dossier.convention.instalments
+
+        def due(date):
+            for instalment in [advance, balance]:
+                set_state(instalment, 'planned', trigger='date', date=date)
+            tranche = self.dossier.tranche.__table__()
+            Transaction().connection.cursor().execute(*tranche.update(
+                    [tranche.notified_on], [date]))
+            forget()
+            return Instalment(advance.id)
+        for date, expected in [
+                (dt.date(2021, 12, 31), dt.date(2026, 1, 1)),
+                (dt.date(2022, 1, 1), dt.date(2027, 1, 1))]:
+            instalment = due(date)
+            self.assertEqual(instalment.due_since, date)
+            self.assertEqual(instalment.limited_on, expected)
+            with self.road.system():
+                for operator, day, found in [
+                        ('=', expected, True),
+                        ('<=', expected, True),
+                        ('<', expected, False),
+                        ('<=', expected - dt.timedelta(days=1), False)]:
+                    self.assertEqual(
+                        advance in Instalment.search([
+                                ('limited_on', operator, day)]), found)
+                self.assertEqual(len(Instalment.search(
+                            [], order=[('limited_on', 'ASC')])), 2)
+        # The right to the balance is not born: undertakings hold it back.
+        self.assertIsNone(Instalment(balance.id).limited_on)
+        set_state(advance, 'paid')
+        self.assertIsNone(Instalment(advance.id).limited_on)
+        with self.road.system():
+            self.assertFalse(Instalment.search([('limited_on', '!=', None)]))
+
+    def test_summary(self):
+        "By state and by envelope, the sums of the list of the payments"
+        Summary = Pool().get('grant.instalment.summary')
+        envelope = self.dossier.commitment.envelope
+
+        def rows():
+            forget()
+            with self.road.as_user('paul'):
+                return sorted(
+                    (s.envelope, s.status, s.count, s.amount)
+                    for s in Summary.search([]))
+        self.assertEqual(rows(), [
+                (envelope, 'planned', 2, Decimal(10000))])
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        self.assertEqual(rows(), [
+                (envelope, 'conditions_met', 1, Decimal(5000)),
+                (envelope, 'planned', 1, Decimal(5000))])
+        set_state(self.dossier.instalment, 'paid', kind='single',
+            amount=Decimal('4999.99'))
+        self.assertEqual(rows(), [
+                (envelope, 'paid', 1, Decimal('4999.99')),
+                (envelope, 'planned', 1, Decimal(5000))])
+        with self.assertRaises(AccessError), self.road.as_user('lea'):
+            Summary.search([])
 
     def test_reports(self):
         "The report of the year stands in front of the payment"

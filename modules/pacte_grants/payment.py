@@ -5,12 +5,18 @@
 An instalment is certified into an ``account.payment``, which from then on
 moves only through the instalment or as the payer's answer.
 """
+import datetime as dt
 from collections import defaultdict
 from decimal import Decimal
 from itertools import groupby
 
+from sql import Cast, Null
 from sql.aggregate import Sum
+from sql.conditionals import Case
+from sql.functions import Extract
+from sql.operators import Concat
 
+from trytond import backend
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, fields
 from trytond.modules.currency.fields import Monetary
@@ -135,6 +141,11 @@ class Instalment(metaclass=PoolMeta):
     certified_by = fields.Many2One(
         'res.user', "Certified By", readonly=True, ondelete='RESTRICT')
     certified_on = fields.Date("Certified On", readonly=True)
+    limited_on = fields.Function(fields.Date(
+            "Barred From",
+            help="The Department's debt lapses on that day unless the "
+            "partner claimed it (L29)."),
+        'get_limited_on', searcher='search_date')
     status = fields.Function(fields.Selection(
             'get_statuses', "State", sort=False,
             help="The state, in the words of the kind: before an advance "
@@ -242,6 +253,36 @@ class Instalment(metaclass=PoolMeta):
                 (f'convention.applications.{nested}', operator, value),
                 ],
             ]
+
+    @classmethod
+    def get_limited_on(cls, instalments, name):
+        """Return from when the debt is barred: the L29 years count from the
+        1 January after the right is born."""
+        years = cls._get_limitation()
+        since = cls.get_due_since(instalments, ['due_since'])['due_since']
+        return {
+            i.id: dt.date(since[i.id].year + 1 + years, 1, 1)
+            if since[i.id] and i.state != 'paid' else None
+            for i in instalments}
+
+    @staticmethod
+    def _get_limitation():
+        return int(Pool().get('grant.parameter').get('L29_LIMITATION'))
+
+    @classmethod
+    def _limited_on(cls, instalment, tranche):
+        "Return the SQL of what ``get_limited_on`` returns."
+        since = cls._due_since(instalment, tranche)
+        year = Cast(Extract('YEAR', since), 'INTEGER')
+        day = Concat(
+            Cast(year + 1 + cls._get_limitation(), 'VARCHAR'), '-01-01')
+        if backend.name != 'sqlite':
+            day = Cast(day, 'DATE')
+        return Case((instalment.state == 'paid', Null), else_=day)
+
+    @classmethod
+    def order_limited_on(cls, tables):
+        return cls._order_date('limited_on', tables)
 
     @classmethod
     def get_statuses(cls):
