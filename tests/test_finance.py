@@ -1,10 +1,12 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "The desk of finance: figures, sending back, urgency, fresh authentication."
+import datetime as dt
 from decimal import Decimal
 
 import pytest
 from trytond import config
+from trytond.model.exceptions import AccessError
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
@@ -12,7 +14,7 @@ from trytond.modules.pacte_grants.exceptions import (
     CompletenessError, DutyError, FrozenError, TransitionError)
 
 from .department import press
-from .refusal import Dossier, RefusalCase, forget
+from .refusal import Dossier, RefusalCase, forget, set_state
 
 
 class FinanceTestCase(RefusalCase):
@@ -155,7 +157,118 @@ class FinanceTestCase(RefusalCase):
         self.assertEqual(read(balance).convention_paid, Decimal(5000))
         self.assertEqual(read(balance).commitment_left, Decimal(5000))
         self.assertEqual(read(balance).credit_left, Decimal(95000))
-        self.assertEqual(read(balance).evidence_count, '0/2')
+        # Act and notification are there, the account is verified; two
+        # undertakings and the report are not.
+        self.assertEqual(read(advance).evidence_count, '3/3')
+        self.assertEqual(read(balance).evidence_count, '3/6')
+        self.assertTrue(read(balance).account_verified)
+        with self.road.system():
+            Link = Pool().get('bank.account-party.party')
+            Link.write([self.dossier.bank_account], {
+                    'verified_by': None, 'verified_on': None})
+        self.assertEqual(read(balance).evidence_count, '2/6')
+        self.assertFalse(read(balance).account_verified)
+
+    def test_status(self):
+        "An advance is certified for its conditions, a balance for a service"
+        Instalment = Pool().get('grant.instalment')
+        advance, balance = self.dossier.convention.instalments
+        set_state(advance, 'certified')
+        set_state(balance, 'certified')
+
+        def found(*clause):
+            return set(Instalment.search([('status', *clause)]))
+        with self.road.system():
+            self.assertEqual(found('=', 'conditions_met'), {advance})
+            self.assertEqual(found('=', 'certified'), {balance})
+            self.assertEqual(found('!=', 'certified'), {advance})
+            self.assertEqual(
+                found('in', ['certified', 'conditions_met']),
+                {advance, balance})
+            self.assertEqual(found('=', 'planned'), set())
+            self.assertEqual(
+                set(Instalment.search([], order=[('status', 'ASC')])),
+                {advance, balance})
+        with Transaction().set_context(language='fr'):
+            self.assertEqual(
+                [Instalment(i.id).state_label for i in [advance, balance]],
+                ["Conditions réunies", "Service fait attesté"])
+
+    def test_limited_on(self):
+        "Four years from the 1 January after the payment became payable"
+        Instalment = Pool().get('grant.instalment')
+        advance, balance = self.dossier.convention.instalments
+
+        def due(date):
+            for instalment in [advance, balance]:
+                set_state(instalment, 'planned', trigger='date', date=date)
+            tranche = self.dossier.tranche.__table__()
+            Transaction().connection.cursor().execute(*tranche.update(
+                    [tranche.notified_on], [date]))
+            forget()
+            return Instalment(advance.id)
+        for date, expected in [
+                (dt.date(2021, 12, 31), dt.date(2026, 1, 1)),
+                (dt.date(2022, 1, 1), dt.date(2027, 1, 1))]:
+            instalment = due(date)
+            self.assertEqual(instalment.due_since, date)
+            self.assertEqual(instalment.limited_on, expected)
+            with self.road.system():
+                for operator, day, found in [
+                        ('=', expected, True),
+                        ('<=', expected, True),
+                        ('<', expected, False),
+                        ('<=', expected - dt.timedelta(days=1), False)]:
+                    self.assertEqual(
+                        advance in Instalment.search([
+                                ('limited_on', operator, day)]), found)
+                self.assertEqual(len(Instalment.search(
+                            [], order=[('limited_on', 'ASC')])), 2)
+        # The right to the balance is not born: undertakings hold it back.
+        self.assertIsNone(Instalment(balance.id).limited_on)
+        set_state(advance, 'paid')
+        self.assertIsNone(Instalment(advance.id).limited_on)
+        with self.road.system():
+            self.assertFalse(Instalment.search([('limited_on', '!=', None)]))
+
+    def test_summary(self):
+        "By state and by envelope, the sums of the list of the payments"
+        Summary = Pool().get('grant.instalment.summary')
+        envelope = self.dossier.commitment.envelope
+
+        def rows():
+            forget()
+            with self.road.as_user('paul'):
+                return sorted(
+                    (s.envelope, s.status, s.count, s.amount)
+                    for s in Summary.search([]))
+        self.assertEqual(rows(), [
+                (envelope, 'planned', 2, Decimal(10000))])
+        self.road.press('claire', self.dossier.instalment, 'certify')
+        self.assertEqual(rows(), [
+                (envelope, 'conditions_met', 1, Decimal(5000)),
+                (envelope, 'planned', 1, Decimal(5000))])
+        set_state(self.dossier.instalment, 'paid', kind='single',
+            amount=Decimal('4999.99'))
+        self.assertEqual(rows(), [
+                (envelope, 'paid', 1, Decimal('4999.99')),
+                (envelope, 'planned', 1, Decimal(5000))])
+        with self.assertRaises(AccessError), self.road.as_user('lea'):
+            Summary.search([])
+
+    def test_reports(self):
+        "The report of the year stands in front of the payment"
+        advance, balance = self.dossier.convention.instalments
+        report, = self.dossier.convention.financial_reports
+        self.assertEqual(list(balance.reports), [report])
+        with self.road.system():
+            statement, = Pool().get('grant.financial_report').create([{
+                        'convention': self.dossier.convention.id,
+                        'tranche': self.dossier.tranche.id,
+                        }])
+        forget()
+        self.assertEqual(set(balance.reports), {report, statement})
+        self.assertEqual(list(balance.calculation_lines), [])
 
 
 @pytest.fixture
@@ -209,9 +322,17 @@ def test_other_doors(department, certified, monkeypatch):
     assert state(department, certified) == 'certified'
 
 
+def test_approve_next_stale(department, certified, stale):
+    "Approving and going on asks for a fresh session too"
+    with pytest.raises(RuntimeError, match='401'):
+        press(department.desk('nadia'), certified, 'approve_next')()
+    assert state(department, certified) == 'certified'
+
+
 def test_fresh_session(department, certified):
-    "A fresh session approves"
-    press(department.desk('finance1'), certified, 'approve')()
+    "A fresh session approves, and goes on to the next one"
+    assert press(
+        department.desk('finance1'), certified, 'approve_next')() == 'next'
     assert state(department, certified) == 'approved'
 
 

@@ -29,6 +29,7 @@ AMOUNTS = {
     'decision': ['amount'],
     'scheme': ['maximum_amount', 'minimum_cost'],
     'scheme_condition': ['minimum_amount', 'maximum_amount'],
+    'scheme_instalment': ['amount'],
     'movement': ['amount', 'payment_credit'],
     'eco_bracket': ['minimum_amount'],
     'amendment_tranche': ['amount'],
@@ -94,6 +95,7 @@ class AmountTestCase(RefusalCase):
             decision=deliberation.decisions[0],
             scheme=road.scheme,
             scheme_condition=road.scheme.conditions[0],
+            scheme_instalment=road.scheme.instalments[0],
             movement=road.envelope.movements[0],
             )
 

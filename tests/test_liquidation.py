@@ -5,6 +5,7 @@ import datetime as dt
 from decimal import Decimal
 
 from trytond.model.exceptions import AccessError
+from trytond.modules.pacte_grants.check import money
 from trytond.modules.pacte_grants.exceptions import (
     BlockedError, CompletenessError, DutyError, FrozenError, PeriodError)
 from trytond.pool import Pool
@@ -90,6 +91,30 @@ class BalanceTestCase(LiquidationCase):
         self.road.to_paid(self.payments.balance)
         self.assertEqual(
             self.dossier.convention.paid_amount, Decimal(10000))
+
+    def test_before_it_is_made(self):
+        "While the report is checked, its form says what it would give"
+        road = self.road
+        road.to_paid(self.payments.advance)
+        report = road.report(self.dossier.convention)
+        self.assertIsNone(report.calculation)
+        road.fill_report(report, Decimal(15000))
+        report = road.fresh(report)
+        self.assertEqual(report.state, 'expected')
+        *_, acquired, payment, balance = report.calculation.splitlines()
+        for line, amount in [
+                (acquired, 7500), (payment, -5000), (balance, 2500)]:
+            self.assertIn(money(Decimal(amount)), line)
+        self.assertFalse(report.calculation_lines)
+        self.assertFalse(self.payments.balance.calculation_lines)
+        liquidation = self.settle(15000)
+        forget()
+        report = road.fresh(report)
+        self.assertIsNone(report.calculation)
+        self.assertEqual(report.calculation_lines, liquidation.lines)
+        self.assertEqual(
+            self.payments.balance.calculation_lines, liquidation.lines)
+        self.assertFalse(self.payments.advance.calculation_lines)
 
     def test_below_budget(self):
         "15 000 € of 20 000 €: 7 500 €, of which 5 000 € were paid"

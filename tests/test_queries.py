@@ -152,7 +152,8 @@ class QueriesTestCase(RefusalCase):
             'act_number', 'schedule', 'sealed_documents', 'evidence_count',
             'convention_paid', 'commitment_amount', 'commitment_left',
             'credit_left', 'account_number', 'account_holder', 'holds',
-            'held_days', 'suspended']
+            'held_days', 'suspended', 'reports', 'calculation_lines',
+            'account_verified', 'limited_on', 'status']
 
         def read(ids):
             with self.road.as_user('paul'):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trytond.modules.pacte_grants.sums import split
+from trytond.modules.pacte_grants.sums import split, split_rest
 from trytond.pool import Pool
 from trytond.tests.test_tryton import (
     TestCase, activate_module, with_transaction)
@@ -34,6 +34,27 @@ class SplitTestCase(TestCase):
         self.assertEqual(sum(parts), amount)
         for part in parts:
             self.assertEqual(part, part.quantize(CENT))
+
+    @given(amounts, shares, st.data())
+    def test_fixed_parts(self, amount, shares, data):
+        "Fixed parts stay, the others share what is left to the cent"
+        fixed, left = [], amount
+        for _ in shares[1:]:
+            part = data.draw(st.none() | st.decimals(
+                    min_value=0, max_value=left, places=2))
+            fixed.append(part)
+            left -= part or 0
+        fixed.append(None)
+        parts = split_rest(amount, fixed, shares)
+        self.assertEqual(sum(parts), amount)
+        self.assertEqual(
+            [p for p, f in zip(parts, fixed, strict=True) if f is not None],
+            [f for f in fixed if f is not None])
+        wanted = [
+            s for s, f in zip(shares, fixed, strict=True) if f is None]
+        self.assertEqual(
+            [p for p, f in zip(parts, fixed, strict=True) if f is None],
+            split(left, wanted))
 
     @given(amounts, shares)
     def test_close(self, amount, shares):

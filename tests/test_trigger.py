@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from trytond.modules.pacte_grants.exceptions import (
-    AmountError, BlockedError, CompletenessError, FrozenError)
+    AmountError, BlockedError, CeilingError, CompletenessError,
+    FrozenError)
 from trytond.pool import Pool
 
 from .refusal import Dossier, RefusalCase, attempt, forget
@@ -203,6 +204,53 @@ class SchemeTestCase(TriggerCase):
             interim.get_trigger_text(),
             "une fois justifiés 30\xa0% de la dépense éligible, puis 5 jours "
             "plus tard")
+
+    def open(self, *lines, amount=Decimal(10000)):
+        """Return the kinds and amounts of the instalments that a scheme of
+        the lines (kind, share, amount) makes of the amount (euros)."""
+        with self.road.system():
+            scheme = self.road.create_scheme(code='FIX', instalments=[
+                    ('create', [
+                            {'kind': kind, 'share': share, 'amount': fixed}
+                            for kind, share, fixed in lines])])
+        application = self.road.review(self.road.create_application(
+                scheme=scheme.id, call=None, amount=amount))
+        return [
+            (i.kind, i.amount)
+            for i in self.road.open_convention(application).instalments]
+
+    def test_fixed(self):
+        "A fixed amount first, its rest by shares to the cent"
+        self.assertEqual(self.open(
+                ('advance', None, Decimal('3000.01')),
+                ('interim', Decimal('0.3333'), None),
+                ('balance', Decimal('0.6667'), None)), [
+                ('advance', Decimal('3000.01')),
+                ('interim', Decimal('2333.10')),
+                ('balance', Decimal('4666.89'))])
+
+    def test_fixed_whole(self):
+        "Fixed amounts that take everything leave no payment of nothing"
+        self.assertEqual(self.open(
+                ('advance', None, Decimal(10000)),
+                ('balance', Decimal(1), None)), [
+                ('advance', Decimal(10000))])
+
+    def test_fixed_above(self):
+        with self.refused(CeilingError, 'scheme_amounts'):
+            self.open(
+                ('advance', None, Decimal('10000.01')),
+                ('balance', Decimal(1), None))
+
+    def test_fixed_alone(self):
+        with self.refused(CompletenessError, 'scheme_remainder'):
+            self.open(('single', None, Decimal('9999.99')))
+
+    def test_share_or_amount(self):
+        for share, amount in [(None, None), (Decimal('0.5'), Decimal(10))]:
+            with self.subTest(share=share), self.refused(
+                    AmountError, 'scheme_instalment_either'):
+                self.open(('single', share, amount))
 
     def test_share(self):
         for share in [Decimal(0), Decimal('1.01'), Decimal('-0.1')]:

@@ -120,6 +120,7 @@ BUTTONS = {
     'grant.instalment': {
         'certify': {'planned'},
         'approve': {'certified'},
+        'approve_next': {'certified'},
         'send_back': {'certified', 'approved'},
         'process': {'approved'},
         'succeed': {'paying'},
@@ -209,6 +210,7 @@ MONEY = {
     ('grant.condition', 'refuse_waiver'): {'officer', 'manager'},
     ('grant.instalment', 'certify'): {'officer', 'manager'},
     ('grant.instalment', 'approve'): {'finance'},
+    ('grant.instalment', 'approve_next'): {'finance'},
     ('grant.instalment', 'send_back'): {'finance'},
     ('grant.instalment', 'process'): {'finance'},
     ('grant.instalment', 'succeed'): {'finance'},

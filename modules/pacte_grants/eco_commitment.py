@@ -288,7 +288,7 @@ class Convention(metaclass=PoolMeta):
             return Decimal(0)
         scheme = bracket.scheme
         balance = sum(
-            (i.share for i in scheme.instalments
+            (i.share or Decimal(0) for i in scheme.instalments
                 if i.kind in {'balance', 'single'}), Decimal(0))
         return (balance * (scheme.eco_share or 0)).quantize(
             Decimal('0.0001'))

@@ -73,9 +73,15 @@ class Instalment(metaclass=PoolMeta):
     evidence_count = fields.Function(
         fields.Char(
             "Evidence",
-            help="Partner's undertakings that are met, among those that hold "
-            "the payment back."),
+            help="The pieces that are there, among those that the payment "
+            "asks for: the executory act, the notification, the undertakings "
+            "that hold it back, for a balance the accepted report of its "
+            "year, a verified bank account."),
         'get_evidence_count')
+    account_verified = fields.Function(fields.Boolean(
+            "Verified Account",
+            help="Finance has verified the account to which it is paid."),
+        'get_account')
     convention_paid = fields.Function(Monetary(
             "Already Paid", currency='currency', digits='currency',
             help="On the whole convention."),
@@ -122,12 +128,13 @@ class Instalment(metaclass=PoolMeta):
                     'depends': ['state', 'urgent'],
                     },
                 })
+        cls._buttons['approve_next'] = cls._buttons['approve'].copy()
         # Asked once for a whole selection
         cls.__rpc__.update({
-                'approve': RPC(
+                name: RPC(
                     readonly=False, instantiate=0, fresh_session=True,
-                    decorator=_with_fresh_session),
-                })
+                    decorator=_with_fresh_session)
+                for name in ['approve', 'approve_next']})
 
     @classmethod
     def default_urgent(cls):
@@ -191,13 +198,24 @@ class Instalment(metaclass=PoolMeta):
 
     @classmethod
     def get_evidence_count(cls, instalments, name):
+        verified = cls.get_account(
+            instalments, ['account_verified'])['account_verified']
         counts = {}
         for instalment in instalments:
-            conditions = instalment.conditions
-            counts[instalment.id] = conditions and '%d/%d' % (
-                sum(c.state in FULFILLED for c in conditions),
-                len(conditions)) or None
+            pieces = [*instalment._get_pieces(), verified[instalment.id]]
+            counts[instalment.id] = f'{sum(pieces)}/{len(pieces)}'
         return counts
+
+    def _get_pieces(self):
+        "Return, for each piece that is asked, whether it is there."
+        pieces = [
+            bool(self.executory_on), bool(self.notified_on),
+            *(c.state in FULFILLED for c in self.conditions)]
+        if self.kind == 'balance':
+            pieces += [
+                r.state == 'accepted' for r in self.tranche.financial_reports
+                if r.kind != 'statement']
+        return pieces
 
     # The money
 
@@ -254,15 +272,16 @@ class Instalment(metaclass=PoolMeta):
                     i.party for i in instalments if not i.bank_account}))
         links = {
             i.id: i.bank_account or payable[i.party] for i in instalments}
-        numbers = Link.get_masked_number(
-            Link.browse(list({k.id for k in links.values() if k})),
-            'masked_number')
+        known = Link.browse(list({k.id for k in links.values() if k}))
+        numbers = Link.get_masked_number(known, 'masked_number')
+        verified = Link.get_verified(known, 'verified')
         result = {name: {} for name in names}
         for id_, link in links.items():
             values = {
                 'account_number': numbers[link.id] if link else None,
                 'account_holder': (
                     link.holder or link.owner.rec_name if link else None),
+                'account_verified': bool(link and verified[link.id]),
                 }
             for name in names:
                 result[name][id_] = values[name]
@@ -283,6 +302,13 @@ class Instalment(metaclass=PoolMeta):
     def approve(cls, instalments):
         cls.check_session()
         super().approve(instalments)
+
+    @classmethod
+    @ModelView.button
+    def approve_next(cls, instalments):
+        "Approve the instalments and show the next one of the list."
+        cls.approve(instalments)
+        return 'next'
 
     @property
     def send_back_text(self):

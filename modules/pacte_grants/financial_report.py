@@ -22,6 +22,7 @@ from trytond.model.exceptions import AccessError
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Date, Eval, If
+from trytond.tools import grouped_slice
 from trytond.transaction import without_check_access
 
 from .check import AmountMixin, bulleted, money, year_domain
@@ -30,6 +31,7 @@ from .daily import company_by_company
 from .exceptions import CompletenessError, FrozenError, PeriodError
 from .mixin import (
     OfConventionMixin, ReopenMixin, WorkflowMixin, acting_user, transition)
+from .sums import SLICE
 from .verdict import AcceptanceMixin
 
 # The states of conventions whose partners still account for the grant.
@@ -518,6 +520,22 @@ class Tranche(metaclass=PoolMeta):
 
 class Instalment(metaclass=PoolMeta):
     __name__ = 'grant.instalment'
+
+    reports = fields.Function(
+        fields.Many2Many(
+            'grant.financial_report', None, None,
+            "Financial Reports and Statements",
+            help="Those of the year of the payment."),
+        'get_reports')
+
+    @classmethod
+    def get_reports(cls, instalments, name):
+        Report = Pool().get('grant.financial_report')
+        reports = defaultdict(list)
+        for sub in grouped_slice({i.tranche.id for i in instalments}, SLICE):
+            for report in Report.search([('tranche', 'in', list(sub))]):
+                reports[report.tranche.id].append(report.id)
+        return {i.id: reports[i.tranche.id] for i in instalments}
 
     def _get_concerned_users(self, acts):
         # What is retained of a report is what the payment rests on.

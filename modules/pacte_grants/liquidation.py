@@ -22,7 +22,8 @@ from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, Unique, fields
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
-from trytond.pyson import Eval, If
+from trytond.pyson import Bool, Eval, If
+from trytond.tools import grouped_slice
 from trytond.transaction import without_check_access
 
 from .calculation import COST_RULES, Cut, compute
@@ -35,6 +36,7 @@ from .mixin import (
     FrozenByMixin, ReopenMixin, WorkflowMixin, acting_user, thaw, transition)
 from .objective import plain_percent
 from .schedule import LIVE
+from .sums import SLICE
 
 CODES = [
     ('granted', "Grant"),
@@ -322,9 +324,14 @@ class Liquidation(
         return computed
 
     @classmethod
-    def try_compute(cls, tranches):
+    def try_compute(cls, tranches, reports=None):
         """Return by tranche what ``compute`` returns, or the error that it
-        would raise."""
+        would raise.
+
+        ``reports`` are, by tranche, those on which the calculation would
+        rest, accepted or not; by default the accepted ones.
+        """
+        reports = reports or {}
         Liquidation = Pool().get('grant.liquidation')
         recorded = {
             liquidation.tranche: liquidation.reduction
@@ -334,7 +341,8 @@ class Liquidation(
         computed = {}
         for tranche in tranches:
             try:
-                report = cls._get_report(tranche)
+                report = reports.get(tranche) or cls._get_report(tranche)
+                cls._check_forecast(tranche, report)
             except (CompletenessError, AmountError) as error:
                 computed[tranche] = error
                 continue
@@ -368,13 +376,37 @@ class Liquidation(
             raise CompletenessError(gettext(
                     'pacte_grants.msg_liquidation_report',
                     tranche=tranche.rec_name))
-        report = accepted[-1]
+        return accepted[-1]
+
+    @staticmethod
+    def _check_forecast(tranche, report):
         rule = tranche.convention.cost_rule
         if rule != 'flat' and not report.eligible_forecast:
             raise AmountError(gettext(
                     'pacte_grants.msg_liquidation_forecast',
                     tranche=tranche.rec_name, report=report.rec_name))
-        return report
+
+    @classmethod
+    @without_check_access
+    def get_texts(cls, reports):
+        """Return by tranche its calculation in words, as the report (by
+        tranche, accepted or not) stands, or why there is none yet."""
+        Tranche = Pool().get('grant.tranche')
+        tranches = Tranche.browse([t.id for t in reports])
+        computed = cls.try_compute(tranches, reports)
+        texts = {}
+        for tranche, found in computed.items():
+            if isinstance(found, UserError):
+                texts[tranche] = found.message
+                continue
+            result, report = found
+            liquidation = cls(tranche=tranche)
+            texts[tranche] = '\n'.join(
+                liquidation._get_label(row, report) + (
+                    f' : {money(row.amount)}' if row.amount is not None
+                    else '')
+                for row in result.rows)
+        return texts
 
     @classmethod
     def _get_penalties(cls, tranches):
@@ -661,8 +693,74 @@ class LiquidationLine(FrozenByMixin, ModelSQL, ModelView):
             ]
 
 
+class FinancialReport(metaclass=PoolMeta):
+    __name__ = 'grant.financial_report'
+
+    calculation_lines = fields.Function(
+        fields.Many2Many(
+            'grant.liquidation.line', None, None,
+            "Calculation of the Balance",
+            states={'invisible': ~Bool(Eval('calculation_lines', []))}),
+        'get_calculation_lines')
+    calculation = fields.Function(fields.Text(
+            "Calculation of the Balance",
+            help="What the figures of the report would give, as they stand.",
+            states={'invisible': ~Eval('calculation', None)}),
+        'get_calculation')
+
+    @classmethod
+    def get_calculation_lines(cls, reports, name):
+        lines = _get_lines({
+                r.tranche.id for r in reports if r.kind != 'statement'})
+        return {
+            r.id: lines[r.tranche.id] if r.kind != 'statement' else []
+            for r in reports}
+
+    @classmethod
+    def get_calculation(cls, reports, name):
+        "Return the calculation of what was not calculated yet."
+        Liquidation = Pool().get('grant.liquidation')
+        lines = cls.get_calculation_lines(reports, 'calculation_lines')
+        texts = Liquidation.get_texts({
+                r.tranche: r for r in reports
+                if r.kind != 'statement' and not lines[r.id]
+                and r.eligible_realised is not None})
+        return {r.id: texts.get(r.tranche) if not lines[r.id]
+            and r.kind != 'statement' else None for r in reports}
+
+
+def _get_lines(tranches):
+    "Return by tranche (ids) the ids of the lines of its calculation."
+    Line = Pool().get('grant.liquidation.line')
+    lines = defaultdict(list)
+    for sub in grouped_slice(tranches, SLICE):
+        for line in Line.search([
+                    ('liquidation.tranche', 'in', list(sub))]):
+            lines[line.liquidation.tranche.id].append(line.id)
+    return lines
+
+
 class Instalment(metaclass=PoolMeta):
     __name__ = 'grant.instalment'
+
+    calculation_lines = fields.Function(
+        fields.Many2Many(
+            'grant.liquidation.line', None, None, "Calculation",
+            help="Line by line: the right acquired, what was paid, what is "
+            "left to pay.",
+            states={
+                'invisible': ~Eval('kind').in_(['balance', 'single']),
+                }),
+        'get_calculation_lines')
+
+    @classmethod
+    def get_calculation_lines(cls, instalments, name):
+        settling = [
+            i for i in instalments if i.kind in {'balance', 'single'}]
+        lines = _get_lines({i.tranche.id for i in settling})
+        return {
+            i.id: lines[i.tranche.id] if i in settling else []
+            for i in instalments}
 
     @classmethod
     def __setup__(cls):

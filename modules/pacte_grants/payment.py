@@ -5,12 +5,18 @@
 An instalment is certified into an ``account.payment``, which from then on
 moves only through the instalment or as the payer's answer.
 """
+import datetime as dt
 from collections import defaultdict
 from decimal import Decimal
 from itertools import groupby
 
+from sql import Cast, Null
 from sql.aggregate import Sum
+from sql.conditionals import Case
+from sql.functions import Extract
+from sql.operators import Concat
 
+from trytond import backend
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, fields
 from trytond.modules.currency.fields import Monetary
@@ -25,6 +31,7 @@ from .exceptions import (
     BlockedError, CeilingError, CompletenessError, DutyError, FrozenError,
     PeriodError, TransitionError)
 from .mixin import GuardMixin, acting_user, now, transition
+from .search import get_values
 from .sums import SLICE, read_sums
 
 _BEHIND = '_pacte_grants_instalment_payment'
@@ -134,6 +141,16 @@ class Instalment(metaclass=PoolMeta):
     certified_by = fields.Many2One(
         'res.user', "Certified By", readonly=True, ondelete='RESTRICT')
     certified_on = fields.Date("Certified On", readonly=True)
+    limited_on = fields.Function(fields.Date(
+            "Barred From",
+            help="The Department's debt lapses on that day unless the "
+            "partner claimed it (L29)."),
+        'get_limited_on', searcher='search_date')
+    status = fields.Function(fields.Selection(
+            'get_statuses', "State", sort=False,
+            help="The state, in the words of the kind: before an advance "
+            "nothing was done yet, its conditions are met."),
+        'on_change_with_status', searcher='search_status')
     approved_on = fields.Date("Approved On", readonly=True)
     send_back_kind = fields.Selection(
         [(None, ""), *SEND_BACK_KINDS], "Sent Back for", sort=False,
@@ -238,6 +255,77 @@ class Instalment(metaclass=PoolMeta):
             ]
 
     @classmethod
+    def get_limited_on(cls, instalments, name):
+        """Return from when the debt is barred: the L29 years count from the
+        1 January after the right is born."""
+        years = cls._get_limitation()
+        since = cls.get_due_since(instalments, ['due_since'])['due_since']
+        return {
+            i.id: dt.date(since[i.id].year + 1 + years, 1, 1)
+            if since[i.id] and i.state != 'paid' else None
+            for i in instalments}
+
+    @staticmethod
+    def _get_limitation():
+        return int(Pool().get('grant.parameter').get('L29_LIMITATION'))
+
+    @classmethod
+    def _limited_on(cls, instalment, tranche):
+        "Return the SQL of what ``get_limited_on`` returns."
+        since = cls._due_since(instalment, tranche)
+        year = Cast(Extract('YEAR', since), 'INTEGER')
+        day = Concat(
+            Cast(year + 1 + cls._get_limitation(), 'VARCHAR'), '-01-01')
+        if backend.name != 'sqlite':
+            day = Cast(day, 'DATE')
+        return Case((instalment.state == 'paid', Null), else_=day)
+
+    @classmethod
+    def order_limited_on(cls, tables):
+        return cls._order_date('limited_on', tables)
+
+    @classmethod
+    def get_statuses(cls):
+        "Return the selection of the states and of what is met for advances."
+        definition = cls.fields_get(['state'])['state']
+        return definition['selection'] + [
+            ('conditions_met',
+                gettext('pacte_grants.msg_instalment_conditions_met'))]
+
+    @fields.depends('state', 'kind')
+    def on_change_with_status(self, name=None):
+        if self.state == 'certified' and self.kind == 'advance':
+            return 'conditions_met'
+        return self.state
+
+    @classmethod
+    def search_status(cls, name, clause):
+        values, negative = get_values(clause)
+        found = ['OR']
+        for status in values:
+            if status in {'certified', 'conditions_met'}:
+                operator = '=' if status == 'conditions_met' else '!='
+                found.append([
+                        ('state', '=', 'certified'),
+                        ('kind', operator, 'advance'),
+                        ])
+            else:
+                found.append(('state', '=', status))
+        if negative:
+            return [
+                ('id', 'not in', cls.search(found, order=[], query=True))]
+        return found
+
+    @staticmethod
+    def order_status(tables):
+        table, _ = tables[None]
+        return [table.state, table.kind]
+
+    @property
+    def state_label(self):
+        return dict(self.get_statuses())[self.status]
+
+    @classmethod
     def view_attributes(cls):
         over = Eval('state').in_(['paid', 'cancelled'])
         failed = (
@@ -251,6 +339,16 @@ class Instalment(metaclass=PoolMeta):
                             If(Eval('days_left', None) <= 15, 'warning',
                                 '')))),
                 ['state', 'days_left', 'ready', 'return_status']),
+            ('//label[@id="attest_advance"]', 'states', {
+                    'invisible': (
+                        (Eval('state') != 'planned')
+                        | (Eval('kind') != 'advance')),
+                    }),
+            ('//label[@id="attest_service"]', 'states', {
+                    'invisible': (
+                        (Eval('state') != 'planned')
+                        | (Eval('kind') == 'advance')),
+                    }),
             ('//group[@id="sending_back"]', 'states', {
                     'invisible': ~Eval('state').in_(
                         ['certified', 'approved']),

@@ -31,7 +31,7 @@ from .mixin import (
 from .party import PUBLIC_KINDS
 from .scheme import INSTALMENT_KINDS
 from .search import search_flag
-from .sums import SLICE, read_sums, split
+from .sums import SLICE, read_sums, split, split_rest
 from .trigger import EVENTS, TriggerMixin
 
 LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
@@ -486,8 +486,8 @@ class Instalment(
                     start + dt.timedelta(days=line.delay)
                     if line.trigger == 'date' else None),
                 } for line, part in zip(
-                template, split(amount, [line.share for line in template]),
-                strict=True)]
+                template, scheme.split_amount(year, amount), strict=True)
+            if part or not amount]
 
     @classmethod
     def resplit(cls, tranches):
@@ -1105,15 +1105,40 @@ class Condition(metaclass=PoolMeta):
 class Scheme(metaclass=PoolMeta):
     __name__ = 'grant.scheme'
 
+    def split_amount(self, year, amount):
+        """Return the amount (Decimal, euros) of the year as the template of
+        payments cuts it: the fixed amounts, the rest by shares.
+
+        Raise ``CeilingError`` if the fixed amounts exceed it,
+        ``CompletenessError`` if nothing takes what they leave.
+        """
+        lines = self.instalments
+        if not amount:
+            return [Decimal(0)] * len(lines)
+        fixed = sum((line.amount or 0 for line in lines), Decimal(0))
+        names = {'scheme': self.rec_name, 'year': year}
+        if fixed > amount:
+            raise CeilingError(gettext(
+                    'pacte_grants.msg_scheme_amounts',
+                    fixed=money(fixed), amount=money(amount), **names))
+        if fixed != amount and not any(line.share for line in lines):
+            raise CompletenessError(gettext(
+                    'pacte_grants.msg_scheme_remainder', **names))
+        return split_rest(
+            amount, [line.amount for line in lines],
+            [line.share for line in lines])
+
     @classmethod
     def check_shares(cls, schemes):
-        """Raise ``CompletenessError`` for a scheme whose template of
-        payments does not add up to 100 %."""
+        """Raise ``CompletenessError`` for a scheme the shares of whose
+        template of payments do not add up to 100 %."""
         for scheme in schemes:
             if not scheme.instalments:
                 continue
-            total = sum(line.share for line in scheme.instalments)
-            if total != 1:
+            shares = [
+                line.share for line in scheme.instalments if line.share]
+            total = sum(shares)
+            if shares and total != 1:
                 raise CompletenessError(gettext(
                         'pacte_grants.msg_scheme_shares',
                         scheme=scheme.rec_name,

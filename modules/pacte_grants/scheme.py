@@ -3,15 +3,17 @@
 "Schemes of aid, their calls and what they bring to a dossier."
 from decimal import Decimal
 
+from trytond.i18n import gettext
 from trytond.model import (
     DeactivableMixin, Index, ModelSQL, ModelView, Unique, fields,
     sequence_ordered)
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool
-from trytond.pyson import Eval, If
+from trytond.pyson import Bool, Eval, If
 from trytond.transaction import Transaction
 
 from .check import AmountMixin, PeriodMixin, year_domain
+from .exceptions import AmountError
 
 DOMAINS = [
     ('youth', "Youth"),
@@ -325,9 +327,12 @@ class SchemeCondition(
             and (self.maximum_amount is None or amount < self.maximum_amount))
 
 
-class SchemeInstalment(sequence_ordered(), ModelSQL, ModelView):
-    "One line of the template of payments: a share of each yearly tranche."
+class SchemeInstalment(
+        AmountMixin, sequence_ordered(), ModelSQL, ModelView):
+    """One line of the template of payments of each yearly tranche: a fixed
+    amount, or a share of what the fixed amounts leave."""
     __name__ = 'grant.scheme.instalment'
+    _amounts = ('amount',)
 
     scheme = fields.Many2One(
         'grant.scheme', "Scheme", required=True, ondelete='CASCADE')
@@ -335,8 +340,21 @@ class SchemeInstalment(sequence_ordered(), ModelSQL, ModelView):
         INSTALMENT_KINDS, "Kind", required=True, sort=False)
     kind_string = kind.translated('kind')
     share = fields.Numeric(
-        "Share", digits=(1, 4), required=True,
-        domain=[('share', '>', 0), ('share', '<=', 1)])
+        "Share", digits=(1, 4),
+        domain=[If(Bool(Eval('share')),
+                [('share', '>', 0), ('share', '<=', 1)],
+                [('share', '=', None)])],
+        states={
+            'required': ~Eval('amount'),
+            'readonly': Bool(Eval('amount')),
+            },
+        help="Of what the fixed amounts leave of the year.")
+    currency = fields.Function(fields.Many2One(
+            'currency.currency', "Currency"), 'on_change_with_currency')
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency',
+        states={'readonly': Bool(Eval('share'))},
+        help="A fixed amount of each year, instead of a share.")
     trigger = fields.Selection(
         TRIGGERS, "Trigger", required=True, sort=False)
     delay = fields.Integer(
@@ -351,6 +369,20 @@ class SchemeInstalment(sequence_ordered(), ModelSQL, ModelView):
 
     def get_rec_name(self, name):
         return f'{self.scheme.rec_name} – {self.kind_string}'
+
+    @fields.depends('scheme', '_parent_scheme.currency')
+    def on_change_with_currency(self, name=None):
+        return self.scheme.currency if self.scheme else None
+
+    @classmethod
+    def validate_fields(cls, lines, field_names):
+        super().validate_fields(lines, field_names)
+        if field_names is None or field_names & {'share', 'amount'}:
+            for line in lines:
+                if bool(line.share) == bool(line.amount):
+                    raise AmountError(gettext(
+                            'pacte_grants.msg_scheme_instalment_either',
+                            line=line.rec_name))
 
     @classmethod
     def default_trigger(cls):

@@ -45,3 +45,14 @@ def split(amount, shares, digits=2):
         done = upto
     parts[-1] += amount - done
     return parts
+
+
+def split_rest(amount, fixed, shares, digits=2):
+    """Return ``amount`` (Decimal, euros) cut into the ``fixed`` parts and,
+    where one is ``None``, into its share of what they leave."""
+    rest = amount - sum(part for part in fixed if part is not None)
+    wanted = [
+        share for part, share in zip(fixed, shares, strict=True)
+        if part is None]
+    parts = iter(split(rest, wanted, digits) if wanted else [])
+    return [next(parts) if part is None else part for part in fixed]
