@@ -341,6 +341,7 @@ class RecoveryTestCase(AdvanceCase):
         self.assertEqual(recovery.cause, 'no_award')
         self.assertEqual(recovery.amount, 10000)
         self.assertEqual(recovery.tranche, self.tranche)
+        self.assertEqual(recovery.known_on, self.today)
         self.assertIn("Aucune attribution", recovery.facts)
         self.assertState(recovery, 'draft')
 

@@ -84,6 +84,7 @@ class Recovery(
             ('termination', "Termination"),
             ('cancelled', "Action Cancelled"),
             ('no_award', "Advance Without Award"),
+            ('no_report', "Report Not Produced"),
             ], "Cause", required=True, readonly=True, sort=False,
         help="Proposed where it was found.")
     liquidation = fields.Many2One(
@@ -680,12 +681,17 @@ class Liquidation(metaclass=PoolMeta):
 
     @property
     def to_recover(self):
-        "The overpayment, less what procedures recover of the year (euros)."
+        "The overpayment, less what comes back otherwise (euros)."
         Recovery = Pool().get('grant.recovery')
         recovered = Recovery.sum_by_tranche(
-            [self.tranche], [('procedure', '!=', None)])[self.tranche]
+            [self.tranche], self._recovered_elsewhere())[self.tranche]
         return max(
             (self.overpayment or Decimal(0)) - recovered, Decimal(0))
+
+    @classmethod
+    def _recovered_elsewhere(cls):
+        "Return the domain of the recoveries that the liquidation deducts."
+        return [('procedure', '!=', None)]
 
     @property
     def explanation(self):
