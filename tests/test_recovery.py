@@ -53,6 +53,12 @@ class RecoveryTestCase(RecoveryCase):
         self.assertEqual(
             recovery.limitation_on.year, self.road.today.year + 5)
 
+    def test_cancelled_action(self):
+        "Nothing was spent: all that was paid comes back"
+        recovery = self.propose(0)
+        self.assertEqual(
+            (recovery.cause, recovery.amount), ('cancelled', Decimal(5000)))
+
     def test_nothing_to_recover(self):
         self.settle(15000)
         self.assertFalse(Pool().get('grant.recovery').search([]))

@@ -296,14 +296,11 @@ class Recovery(
         give it up where nothing is owed any more.  Return the recoveries."""
         values = {}
         for liquidation in liquidations:
-            missed = any(
-                line.code in {'penalty', 'result'}
-                for line in liquidation.lines)
             values[liquidation] = {
                 'convention': liquidation.convention.id,
                 'tranche': liquidation.tranche.id,
                 'liquidation': liquidation.id,
-                'cause': 'condition' if missed else 'overpayment',
+                'cause': cls._get_cause(liquidation),
                 'amount': liquidation.to_recover,
                 'known_on': min(filter(None, [
                             liquidation.notified_on,
@@ -311,6 +308,16 @@ class Recovery(
                 'facts': liquidation.explanation,
                 }
         return cls._propose('liquidation', values)
+
+    @staticmethod
+    def _get_cause(liquidation):
+        "Return why what was paid exceeds the right that was acquired."
+        if liquidation.report and not liquidation.report.eligible_realised:
+            return 'cancelled'
+        if any(line.code in {'penalty', 'result'}
+                for line in liquidation.lines):
+            return 'condition'
+        return 'overpayment'
 
     @classmethod
     def sum_by_tranche(cls, tranches, domain):
@@ -351,8 +358,12 @@ class Recovery(
                 (r.amount for r in proposed[record] if r.state != 'draft'),
                 Decimal(0))
             if drafts and amount > 0:
-                if drafts[0].amount != amount:
-                    cls.write(drafts[:1], {'amount': amount})
+                changes = {
+                    n: v for n, v in [
+                        ('amount', amount), ('cause', new['cause'])]
+                    if getattr(drafts[0], n) != v}
+                if changes:
+                    cls.write(drafts[:1], changes)
                 result.append(drafts[0])
             elif drafts:
                 cls.write(drafts, {'abandon_reason': gettext(
