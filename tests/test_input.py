@@ -40,6 +40,7 @@ AMOUNTS = {
     'report_invoice': ['untaxed_amount', 'amount', 'eligible_amount'],
     'imputation': ['amount'],
     'in_kind': ['unit_value', 'value'],
+    'accounts': ['income'],
     }
 # A movement may take away what another gave.
 SIGNED = {'movement'}
@@ -72,6 +73,11 @@ class AmountTestCase(RefusalCase):
                         'report': report.id, 'supplier': "Imprimerie",
                         'number': 'F1', 'date': road.today,
                         'amount': 120, 'eligible_amount': 120}])
+        with road.as_user('claire'):
+            accounts, = Pool().get('grant.partner.piece').create([{
+                        'party': amendment.convention.party.id,
+                        'kind': 'accounts', 'exercise': road.year - 1,
+                        'income': 50000}])
         rule = road.create_imputation_rule()
         with road.system():
             imputation, = Pool().get('grant.imputation').create([{
@@ -81,7 +87,7 @@ class AmountTestCase(RefusalCase):
                         'function': rule.function.id,
                         'amount': 10}])
         cls.dossier = Dossier(
-            in_kind=road.create_in_kind(application.party),
+            in_kind=road.create_in_kind(application.party), accounts=accounts,
             report=report, report_line=expense, report_invoice=invoice,
             imputation=imputation,
             eco_bracket=bracket,
