@@ -17,10 +17,10 @@ from .exceptions import (
     AmountError, CompletenessError, FrozenError, PartnerError, PeriodError,
     TransitionError)
 from .mixin import (
-    ReopenMixin, TurnMixin, WorkflowMixin, acting_user, comes_from_outside,
-    transition)
+    ReopenMixin, StatusMixin, TurnMixin, WorkflowMixin, acting_user,
+    comes_from_outside, transition)
 from .scheme import CompanyMixin
-from .search import get_values, search_flag
+from .search import search_flag
 
 OPEN_STATES = frozenset({'draft', 'negotiation'})
 LIVE_STATES = frozenset({'active', 'closing'})
@@ -38,8 +38,8 @@ _FREE = frozenset({'officer', 'ending_reason', 'notification_date'})
 
 
 class Convention(
-        PeriodMixin, TurnMixin, ReopenMixin, WorkflowMixin, NumberedMixin,
-        CompanyMixin, ModelSQL, ModelView, ChatMixin):
+        PeriodMixin, StatusMixin, TurnMixin, ReopenMixin, WorkflowMixin,
+        NumberedMixin, CompanyMixin, ModelSQL, ModelView, ChatMixin):
     __name__ = 'grant.convention'
     _numbering = 'convention'
     _steps = [
@@ -524,57 +524,17 @@ class Convention(
             ]
 
     # What a state means for a decision letter.
-    _letter_statuses = {
+    _status_field = 'form'
+    _status_value = 'letter'
+    _statuses = {
         'issued': 'to_notify',
         'active': 'notified',
         'closed': 'settled',
         }
 
-    @classmethod
-    def get_statuses(cls):
-        "Return the selection of the states and of those of letters."
-        definition = cls.fields_get(['state'])['state']
-        return definition['selection'] + [
-            (name, gettext(f'pacte_grants.msg_convention_{name}'))
-            for name in cls._letter_statuses.values()]
-
     @fields.depends('state', 'form')
     def on_change_with_status(self, name=None):
-        if self.form == 'letter':
-            return self._letter_statuses.get(self.state, self.state)
-        return self.state
-
-    @classmethod
-    def search_status(cls, name, clause):
-        values, negative = get_values(clause)
-        states = {v: k for k, v in cls._letter_statuses.items()}
-        found = ['OR']
-        for status in values:
-            if status in states:
-                found.append([
-                        ('form', '=', 'letter'),
-                        ('state', '=', states[status]),
-                        ])
-            elif status in cls._letter_statuses:
-                found.append([
-                        ('form', '!=', 'letter'),
-                        ('state', '=', status),
-                        ])
-            else:
-                found.append(('state', '=', status))
-        if negative:
-            return [
-                ('id', 'not in', cls.search(found, order=[], query=True))]
-        return found
-
-    @staticmethod
-    def order_status(tables):
-        table, _ = tables[None]
-        return [table.state, table.form]
-
-    @property
-    def state_label(self):
-        return dict(self.get_statuses())[self.status]
+        return self._get_status()
 
     @classmethod
     def decide_forms(cls, applications):

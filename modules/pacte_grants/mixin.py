@@ -33,7 +33,7 @@ from .sums import SLICE
 
 __all__ = [
     'ClaimMixin', 'FreezeMixin', 'FrozenByMixin', 'GuardMixin',
-    'ReopenMixin', 'TurnMixin', 'WorkflowMixin', 'acting_user',
+    'ReopenMixin', 'StatusMixin', 'TurnMixin', 'WorkflowMixin', 'acting_user',
     'comes_from_outside', 'is_thawed', 'now', 'thaw', 'transition']
 
 _encoder = PYSONEncoder()
@@ -357,6 +357,63 @@ class FrozenByMixin(GuardMixin):
                         model=cls.__names__()['model'],
                         parent=parent.rec_name,
                         state=parent.state_label))
+
+
+class StatusMixin:
+    """A state that some of the records show under another name.
+
+    They are those whose ``_status_field`` is ``_status_value``;
+    ``_statuses`` gives by state the name, which has its message.
+    """
+    __slots__ = ()
+    _status_field = _status_value = None
+    _statuses = {}
+
+    @classmethod
+    def get_statuses(cls):
+        "Return the selection of the states and of their other names."
+        definition = cls.fields_get(['state'])['state']
+        model = cls.__name__.split('.')[-1]
+        return definition['selection'] + [
+            (name, gettext(f'pacte_grants.msg_{model}_{name}'))
+            for name in cls._statuses.values()]
+
+    def _get_status(self):
+        if getattr(self, self._status_field) == self._status_value:
+            return self._statuses.get(self.state, self.state)
+        return self.state
+
+    @classmethod
+    def search_status(cls, name, clause):
+        values, negative = get_values(clause)
+        states = {v: k for k, v in cls._statuses.items()}
+        found = ['OR']
+        for status in values:
+            if status in states:
+                found.append([
+                        (cls._status_field, '=', cls._status_value),
+                        ('state', '=', states[status]),
+                        ])
+            elif status in cls._statuses:
+                found.append([
+                        (cls._status_field, '!=', cls._status_value),
+                        ('state', '=', status),
+                        ])
+            else:
+                found.append(('state', '=', status))
+        if negative:
+            return [
+                ('id', 'not in', cls.search(found, order=[], query=True))]
+        return found
+
+    @classmethod
+    def order_status(cls, tables):
+        table, _ = tables[None]
+        return [table.state, getattr(table, cls._status_field)]
+
+    @property
+    def state_label(self):
+        return dict(self.get_statuses())[self.status]
 
 
 class WorkflowMixin(ClaimMixin, Workflow, FreezeMixin):

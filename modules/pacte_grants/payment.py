@@ -30,8 +30,7 @@ from .convention import DEAD_STATES
 from .exceptions import (
     BlockedError, CeilingError, CompletenessError, DutyError, FrozenError,
     PeriodError, TransitionError)
-from .mixin import GuardMixin, acting_user, now, transition
-from .search import get_values
+from .mixin import GuardMixin, StatusMixin, acting_user, now, transition
 from .sums import SLICE, read_sums
 
 _BEHIND = '_pacte_grants_instalment_payment'
@@ -114,7 +113,7 @@ class Approval(GuardMixin, ModelSQL, ModelView):
                         approval=approval.rec_name))
 
 
-class Instalment(metaclass=PoolMeta):
+class Instalment(StatusMixin, metaclass=PoolMeta):
     __name__ = 'grant.instalment'
 
     commitment = fields.Many2One(
@@ -284,46 +283,14 @@ class Instalment(metaclass=PoolMeta):
     def order_limited_on(cls, tables):
         return cls._order_date('limited_on', tables)
 
-    @classmethod
-    def get_statuses(cls):
-        "Return the selection of the states and of what is met for advances."
-        definition = cls.fields_get(['state'])['state']
-        return definition['selection'] + [
-            ('conditions_met',
-                gettext('pacte_grants.msg_instalment_conditions_met'))]
+    # What is certified of an advance
+    _status_field = 'kind'
+    _status_value = 'advance'
+    _statuses = {'certified': 'conditions_met'}
 
     @fields.depends('state', 'kind')
     def on_change_with_status(self, name=None):
-        if self.state == 'certified' and self.kind == 'advance':
-            return 'conditions_met'
-        return self.state
-
-    @classmethod
-    def search_status(cls, name, clause):
-        values, negative = get_values(clause)
-        found = ['OR']
-        for status in values:
-            if status in {'certified', 'conditions_met'}:
-                operator = '=' if status == 'conditions_met' else '!='
-                found.append([
-                        ('state', '=', 'certified'),
-                        ('kind', operator, 'advance'),
-                        ])
-            else:
-                found.append(('state', '=', status))
-        if negative:
-            return [
-                ('id', 'not in', cls.search(found, order=[], query=True))]
-        return found
-
-    @staticmethod
-    def order_status(tables):
-        table, _ = tables[None]
-        return [table.state, table.kind]
-
-    @property
-    def state_label(self):
-        return dict(self.get_statuses())[self.status]
+        return self._get_status()
 
     @classmethod
     def view_attributes(cls):
