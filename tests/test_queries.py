@@ -90,9 +90,15 @@ class QueriesTestCase(RefusalCase):
         assert len(cls.advances) == MANY
 
     def count(self, function, ids):
-        "The SELECTs of the function on the ids, with warm caches."
+        """The SELECTs of the function on the ids, with warm caches.
+
+        The fewest of two calls: trytond drops its caches when it wants.
+        """
         with attempt():
             function(ids)
+        return min(self.count_once(function, ids) for _ in range(2))
+
+    def count_once(self, function, ids):
         forget()
         with attempt(), count_queries() as queries:
             function(ids)

@@ -12,7 +12,7 @@ from trytond.modules.pacte_grants.exceptions import (
 from trytond.modules.pacte_grants.tariff_import import TableImportError
 from trytond.modules.pacte_grants.tariff_rule import (
     Clause, Fact, Line, Season, evaluate, find_overlaps, match_lines)
-from trytond.modules.pacte_grants.tariff_table import (
+from trytond.modules.pacte_grants.csv_table import (
     decode, read_count, read_number, read_price, read_table)
 from trytond.pool import Pool
 from trytond.transaction import Transaction
@@ -825,7 +825,7 @@ class TariffTestCase(RefusalCase):
         "Every error has its line and its column, and nothing is kept"
         grid = self.create_grid(lines=())
         with Transaction().set_context(language='fr'), self.refused(
-                TableImportError, 'tariff_table_errors',
+                TableImportError, 'csv_table_errors',
                 "Ligne 3, colonne Prix : la valeur « cher »",
                 "Ligne 4, colonne Catégorie", "Martiens",
                 "Ligne 5, colonne Produit"), \
@@ -855,18 +855,18 @@ class TariffTestCase(RefusalCase):
             if method == 'import_attendances':
                 self.read(grid, 'import_lines', prices)
             with self.refused(
-                    TableImportError, 'tariff_table_errors',
+                    TableImportError, 'csv_table_errors',
                     "Ligne 4", "ligne 2"):
                 self.read(grid, method, text + text.splitlines()[1])
             if method == 'import_attendances':
                 self.read(grid, method, text)
                 with self.refused(
-                        TableImportError, 'tariff_table_errors',
+                        TableImportError, 'csv_table_errors',
                         "Ligne 2", "Ligne 3", "déjà"):
                     self.read(grid, method, text)
                 self.read(grid, method, text, replace=True)
         with self.refused(
-                TableImportError, 'tariff_table_errors', "Ligne 2",
+                TableImportError, 'csv_table_errors', "Ligne 2",
                 "déjà"):
             self.read(grid, 'import_lines', prices)
         grid = grid.__class__(grid.id)
@@ -876,12 +876,12 @@ class TariffTestCase(RefusalCase):
         "A bracket or a period the wrong way round has its line"
         grid = self.create_grid()
         with self.refused(
-                TableImportError, 'tariff_table_errors', "Ligne 3"):
+                TableImportError, 'csv_table_errors', "Ligne 3"):
             self.read(
                 grid, 'import_lines',
                 "Produit;Prix;QF min;QF max\nCours;1;0;600\nCours;1;9;6\n")
         with self.refused(
-                TableImportError, 'tariff_table_errors', "Ligne 2"):
+                TableImportError, 'csv_table_errors', "Ligne 2"):
             self.read(
                 grid, 'import_attendances',
                 "Produit;Entrées;Du;Au\nBillet;1;02/02/2030;01/02/2030\n")
@@ -899,7 +899,7 @@ class TariffTestCase(RefusalCase):
             [(li.entries, li.receipts) for li in grid.lines],
             [(1000, 12000), (20, None)])
         with self.refused(
-                TableImportError, 'tariff_table_errors', "Ligne 2"), \
+                TableImportError, 'csv_table_errors', "Ligne 2"), \
                 self.road.as_user('claire'), \
                 Transaction().set_context(language='fr'):
             grid.import_attendances("Produit;Entrées;Public\nBillet;5;RSA")

@@ -24,9 +24,9 @@ from trytond.transaction import check_access
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .check import bulleted, money
+from .csv_table import read_count, read_date, read_number
 from .exceptions import FrozenError, SurveyFileError
 from .financial_report import OPEN
-from .tariff_table import read_count, read_date, read_number
 from .territory import normalize
 
 MAXIMUM_SIZE = 5  # megabytes

@@ -25,6 +25,8 @@ from trytond.transaction import check_access, without_check_access
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .check import AmountMixin, bulleted, money, year_domain
+from .csv_table import (
+    chooser, decode, read_count, read_table, table_problem)
 from .envelope import MULTI_YEAR
 from .exceptions import (
     CeilingError, CompletenessError, FrozenError, ImputationError)
@@ -34,8 +36,6 @@ from .payment import APPROVED
 from .reference import upsert
 from .scheme import CompanyMixin
 from .sums import SLICE, read_sums, split
-from .tariff_table import (
-    chooser, decode, read_count, read_table, table_problem)
 
 SECTIONS = [
     (None, ""),
@@ -822,7 +822,7 @@ class ImportStart(ModelView):
             return decode(self.file)
         except ValueError:
             raise ImputationError(gettext(
-                    'pacte_grants.msg_tariff_table_binary')) from None
+                    'pacte_grants.msg_csv_table_binary')) from None
 
 
 class ImportResult(ModelView):

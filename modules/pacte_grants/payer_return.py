@@ -27,14 +27,14 @@ from trytond.transaction import (
 
 from .batch import TRAILER
 from .check import bulleted, money
+from .csv_table import (
+    TableError, chooser, decode, read_count, read_date, read_price,
+    read_table, table_problem)
 from .exceptions import ReturnError
 from .mixin import AppendOnlyMixin, acting_user, now
 from .scheme import CompanyMixin
 from .search import search_flag
 from .sums import SLICE
-from .tariff_table import (
-    TableError, chooser, decode, read_count, read_date, read_price,
-    read_table, table_problem)
 from .territory import normalize
 
 STATUSES = [
@@ -177,7 +177,7 @@ class Return(AppendOnlyMixin, CompanyMixin, ModelSQL, ModelView):
             text = decode(data)
         except ValueError:
             raise ReturnError(gettext(
-                    'pacte_grants.msg_tariff_table_binary')) from None
+                    'pacte_grants.msg_csv_table_binary')) from None
         text = text.removeprefix('\ufeff').replace('\r\n', '\n').replace(
             '\r', '\n')
         rows, trailer = cls._part_trailer(text)

@@ -13,7 +13,7 @@ from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from . import tariff_rule
 from .check import bulleted
-from .tariff_table import (
+from .csv_table import (
     chooser, decode, read_boolean, read_count, read_date, read_price,
     read_table, table_problem)
 from .tariff_text import Audience, euros, line_name, number
@@ -47,7 +47,7 @@ class Grid(metaclass=PoolMeta):
                 row.values.get(f'quotient_{n}') for n in ['min', 'max'])
             if low is not None and high is not None and high < low:
                 errors.append(gettext(
-                        'pacte_grants.msg_tariff_table_quotient',
+                        'pacte_grants.msg_csv_table_quotient',
                         line=row.line))
             price = Line.key_of(row.values), row.values['price']
             errors.extend(self._check_repeated(row.line, price, seen, known))
@@ -58,11 +58,11 @@ class Grid(metaclass=PoolMeta):
         first = seen.setdefault(key, line)
         if first != line:
             return [gettext(
-                    'pacte_grants.msg_tariff_table_repeated',
+                    'pacte_grants.msg_csv_table_repeated',
                     line=line, first=first)]
         elif key in known:
             return [gettext(
-                    'pacte_grants.msg_tariff_table_known',
+                    'pacte_grants.msg_csv_table_known',
                     line=line, grid=self.rec_name)]
         return []
 
@@ -112,7 +112,7 @@ class Grid(metaclass=PoolMeta):
                     ] if len(lines) != 1 else lines
             if len(lines) != 1:
                 errors.append(gettext(
-                        'pacte_grants.msg_tariff_table_line',
+                        'pacte_grants.msg_csv_table_line',
                         line=row.line, count=len(lines)))
                 continue
             value = {
@@ -126,7 +126,7 @@ class Grid(metaclass=PoolMeta):
                 }
             if value['end_date'] < value['start_date']:
                 errors.append(gettext(
-                        'pacte_grants.msg_tariff_table_period',
+                        'pacte_grants.msg_csv_table_period',
                         line=row.line))
             errors.extend(self._check_repeated(
                     row.line, tuple(value.values()), seen, counted))
@@ -179,10 +179,10 @@ class Grid(metaclass=PoolMeta):
         shown = errors[:20]
         if len(errors) > len(shown):
             shown.append(gettext(
-                    'pacte_grants.msg_tariff_table_more',
+                    'pacte_grants.msg_csv_table_more',
                     count=len(errors) - len(shown)))
         raise TableImportError(gettext(
-                'pacte_grants.msg_tariff_table_errors',
+                'pacte_grants.msg_csv_table_errors',
                 grid=self.rec_name, errors=bulleted(shown)))
 
 
@@ -264,7 +264,7 @@ class ImportStart(ModelView):
             return decode(self.file)
         except ValueError:
             raise TableImportError(gettext(
-                    'pacte_grants.msg_tariff_table_binary')) from None
+                    'pacte_grants.msg_csv_table_binary')) from None
 
 
 class ImportPreview(ModelView):

@@ -127,10 +127,10 @@ def table_problem(error):
     if code not in _CODES:
         code = 'choice' if error.expected else 'value'
     return gettext(
-        'pacte_grants.msg_tariff_table_cell',
+        'pacte_grants.msg_csv_table_cell',
         line=error.line, column=error.column or '–',
         problem=gettext(
-            f'pacte_grants.msg_tariff_table_{code}', value=error.value,
+            f'pacte_grants.msg_csv_table_{code}', value=error.value,
             expected=error.expected))
 
 
