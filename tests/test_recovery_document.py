@@ -209,31 +209,6 @@ class DocumentTestCase(RecoveryCase):
         with self.refused(CompletenessError, 'recovery_document_abandoned'):
             self.print_('claire', 'grant.recovery.decision', recovery)
 
-    def test_order_export(self):
-        "What the payer needs to issue the order, in one saved export"
-        recovery = self.confirm(self.propose())
-        pool = Pool()
-        export = pool.get('ir.export')(pool.get('ir.model.data').get_id(
-                'pacte_grants', 'export_recovery_order'))
-        names = [line.name for line in export.export_fields]
-        with self.road.as_user('paul'):
-            row, = pool.get('grant.recovery').export_data(
-                [recovery], names)
-        values = dict(zip(names, row, strict=True))
-        self.assertEqual(values['amount'], Decimal(1000))
-        self.assertEqual(
-            values['party/name'], self.dossier.convention.party.name)
-        self.assertIn('62000', values['debtor_address'])
-        self.assertEqual(values['confirmed_on'], self.road.today)
-        self.assertEqual(values['party/siret'][:9], values['party/siren'])
-        self.assertEqual(
-            values['cause.translated'], "Trop-perçu après compte rendu")
-        Export = pool.get('ir.export')
-        for login, count in [('paul', 1), ('claire', 0)]:
-            with self.road.as_user(login):
-                self.assertEqual(
-                    len(Export.get('grant.recovery', ['name'])), count)
-
     # The file of the payment
 
     def test_payment_file(self):

@@ -6,37 +6,25 @@ A batch is the group of ``account.payment``.  It is put together from approved
 instalments, transmitted once with a file that is sealed, and closed when the
 payer has answered every line.
 """
-import csv
-import hashlib
 from collections import defaultdict
-from decimal import Decimal
-from io import StringIO
 
-from sql.aggregate import Count, Max
+from sql.aggregate import Max
 
-from trytond import config
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, Unique, fields
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval, If
 from trytond.tools import grouped_slice, reduce_ids
-from trytond.transaction import (
-    Transaction, without_check_access)
+from trytond.transaction import Transaction, without_check_access
 
-from .exceptions import CompletenessError, DutyError, FrozenError
+from .batch_file import (
+    LABEL_LENGTH, FileBatchMixin, clean, make_file, write_amount, write_day)
+from .exceptions import CompletenessError, FrozenError
 from .mixin import (
-    AppendOnlyMixin, GuardMixin, WorkflowMixin, acting_user,
-    comes_from_outside, now, transition)
-from .party import sees_bank_numbers
+    GuardMixin, WorkflowMixin, acting_user, comes_from_outside, transition)
 from .payment import _moving_payments
 from .sums import SLICE
-
-if config.getboolean('attachment', 'filestore', default=True):
-    file_id = 'data_id'
-    store_prefix = config.get('attachment', 'store_prefix', default=None)
-else:
-    file_id = store_prefix = None
 
 METHOD = 'pre_settlement'
 # The file, column by column (design of the interface with the package).
@@ -47,25 +35,10 @@ COLUMNS = [
     'label', 'decision_ref', 'decision_date', 'convention_ref',
     'payment_type', 'service_fait_by', 'service_fait_on', 'due_on',
     'pj_list', 'pj_sha256']
-TRAILER = 'TOTAL'
-_LABEL_LENGTH = 64
 _KINDS = {
     'advance': 'avance', 'interim': 'acompte', 'balance': 'solde',
     'single': 'unique'}
 _SECTIONS = {'operating': 'fonctionnement', 'investment': 'investissement'}
-
-
-def _clean(text):
-    "Return the text on one line; no sheet takes it for a formula."
-    return ' '.join(str(text or '').split()).lstrip('=+-@')
-
-
-def _amount(amount):
-    return f'{amount:.2f}'.replace('.', ',')
-
-
-def _day(date):
-    return date.isoformat() if date else ''
 
 
 class Configuration(metaclass=PoolMeta):
@@ -120,27 +93,13 @@ class Journal(metaclass=PoolMeta):
             cls.process_method.selection.append(method)
 
 
-class Group(WorkflowMixin, metaclass=PoolMeta):
+class Group(FileBatchMixin, WorkflowMixin, metaclass=PoolMeta):
     __name__ = 'account.payment.group'
+    _file_field = 'group'
 
-    exercise = fields.Integer("Exercise", readonly=True)
     lines = fields.One2Many(
         'grant.batch.line', 'group', "Lines", readonly=True,
         states={'invisible': Eval('process_method') != METHOD})
-    line_count = fields.Function(fields.Integer("Lines"), 'get_line_count')
-    prepared_by = fields.Many2One(
-        'res.user', "Prepared By", readonly=True, ondelete='RESTRICT')
-    prepared_on = fields.DateTime("Prepared On", readonly=True)
-    transmitted_by = fields.Many2One(
-        'res.user', "Transmitted By", readonly=True, ondelete='RESTRICT')
-    transmitted_on = fields.DateTime("Transmitted On", readonly=True)
-    file_name = fields.Char("File", readonly=True)
-    file_sha256 = fields.Char(
-        "Fingerprint", readonly=True,
-        help="The SHA-256 of the file that was transmitted.")
-    file_total = Monetary(
-        "Control Total", currency='currency', digits='currency',
-        readonly=True)
     state = fields.Selection([
             (None, ""),
             ('preparation', "In Preparation"),
@@ -210,8 +169,7 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
                         'pacte_grants.msg_batch_create'))
             values.setdefault('exercise', year)
             values['state'] = 'preparation'
-            values['prepared_by'] = Transaction().user or None
-            values['prepared_on'] = now()
+            values |= cls.preparation_values()
             by_year[journal.company.id, values['exercise']].append(values)
         for (company, exercise), sub in by_year.items():
             numbers = Numbering.next_numbers(
@@ -219,25 +177,6 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
             for values, number in zip(sub, numbers, strict=True):
                 values['number'] = number
         return super().create(vlist)
-
-    @classmethod
-    def get_line_count(cls, groups, name):
-        line = Pool().get('grant.batch.line').__table__()
-        cursor = Transaction().connection.cursor()
-        counts = dict.fromkeys((g.id for g in groups), 0)
-        for sub in grouped_slice(groups, SLICE):
-            cursor.execute(*line.select(
-                    line.group, Count(line.id),
-                    where=reduce_ids(line.group, [g.id for g in sub]),
-                    group_by=[line.group]))
-            counts.update(cursor.fetchall())
-        return counts
-
-    @classmethod
-    def check_finance(cls):
-        "Raise ``DutyError`` unless the user is of finance."
-        if not sees_bank_numbers():
-            raise DutyError(gettext('pacte_grants.msg_finance_only'))
 
     # Preparing
 
@@ -404,63 +343,24 @@ class Group(WorkflowMixin, metaclass=PoolMeta):
 
     def process_pre_settlement(self):
         "Seal the file of the batch whose payments are being processed."
-        pool = Pool()
-        File = pool.get('grant.batch.file')
         Group = self.__class__
         group = Group(self.id)
-        if group.file_sha256:
-            raise FrozenError(gettext(
-                    'pacte_grants.msg_batch_sealed', batch=group.rec_name))
+        group.check_unsealed()
         if not group.lines:
             Group._make_lines({
                     group: sorted(group.payments, key=lambda p: p.id)})
             group = Group(self.id)
-        data, total = group._make_file()
-        name = f'{group.number}.csv'
-        digest = hashlib.sha256(data).hexdigest()
-        with without_check_access():
-            File.create([{
-                        'group': group.id,
-                        'name': name,
-                        'data': data,
-                        'sha256': digest,
-                        }])
-            Group.write([group], {
-                    'file_name': name,
-                    'file_sha256': digest,
-                    'file_total': total,
-                    'transmitted_by': Transaction().user or None,
-                    'transmitted_on': now(),
-                    'state': 'transmitted',
-                    })
-        pool.get('grant.event').add([{
-                    'record': group, 'name': 'transmit',
-                    'before': group.line_count, 'after': total,
-                    'reason': digest,
-                    }])
+        group.seal(*group._make_file(), state='transmitted')
 
+    @without_check_access
     def _make_file(self):
-        """Return the file (bytes: UTF-8, semicolons, a line with the control
-        totals at the end) and its total (euros)."""
-        output = StringIO()
-        writer = csv.DictWriter(
-            output, COLUMNS, restval='', delimiter=';',
-            lineterminator='\r\n')
-        writer.writeheader()
-        total = Decimal(0)
-        with without_check_access():
-            lines = Pool().get('grant.batch.line').browse(
-                [li.id for li in self.lines])
-            context = self._file_context(lines)
-            for line in lines:
-                writer.writerow(line.get_row(context))
-                total += line.amount
-        writer.writerow({
-                'batch_id': TRAILER,
-                'line_no': len(lines),
-                'amount': _amount(total),
-                })
-        return output.getvalue().encode('utf-8'), total
+        "Return the file (bytes) and its total (euros)."
+        lines = Pool().get('grant.batch.line').browse(
+            [li.id for li in self.lines])
+        context = self._file_context(lines)
+        return make_file(
+            COLUMNS, (li.get_row(context) for li in lines),
+            (li.amount for li in lines))
 
     def _file_context(self, lines):
         "Return what the rows need, read for all of them together."
@@ -622,35 +522,35 @@ class Line(GuardMixin, ModelSQL, ModelView):
             'batch_id': self.group.number,
             'line_no': self.line_number,
             'exercise': self.group.exercise,
-            'budget_code': _clean(context['budget']),
-            'engagement_ref': _clean(self.finance_number),
-            'tiers_code_finance': _clean(party.finance_code),
+            'budget_code': clean(context['budget']),
+            'engagement_ref': clean(self.finance_number),
+            'tiers_code_finance': clean(party.finance_code),
             'siret': party.siret or '',
-            'tiers_name': _clean(party.name),
+            'tiers_name': clean(party.name),
             'iban': ''.join(iban.number.split()) if iban else '',
             'bic': bank.bic if bank and bank.bic else '',
-            'holder': _clean(
+            'holder': clean(
                 account.holder if account and account.holder
                 else party.name),
-            'amount': _amount(self.amount),
+            'amount': write_amount(self.amount),
             'section': _SECTIONS.get(self.section, ''),
             'chapter': self.chapter,
             'nature': self.nature,
             'function': self.function,
-            'operation': _clean(self.operation),
-            'label': _clean(
+            'operation': clean(self.operation),
+            'label': clean(
                 f'{_KINDS[instalment.kind]} {instalment.tranche.year} '
-                f'{convention.number} {party.name}')[:_LABEL_LENGTH],
-            'decision_ref': _clean(act and (act.act_number or act.number)),
-            'decision_date': _day(act and act.session.date),
+                f'{convention.number} {party.name}')[:LABEL_LENGTH],
+            'decision_ref': clean(act and (act.act_number or act.number)),
+            'decision_date': write_day(act and act.session.date),
             'convention_ref': convention.number,
             'payment_type': _KINDS[instalment.kind],
-            'service_fait_by': _clean(
+            'service_fait_by': clean(
                 instalment.certified_by.name
                 if instalment.certified_by else ''),
-            'service_fait_on': _day(instalment.certified_on),
-            'due_on': _day(instalment.pay_before),
-            'pj_list': ' | '.join(_clean(p.filename) for p in pieces),
+            'service_fait_on': write_day(instalment.certified_on),
+            'due_on': write_day(instalment.pay_before),
+            'pj_list': ' | '.join(clean(p.filename) for p in pieces),
             'pj_sha256': ' | '.join(p.sha256 for p in pieces),
             }
 
@@ -662,34 +562,6 @@ class Line(GuardMixin, ModelSQL, ModelView):
             (d.deliberation for d in granted
                 if d.commitment and d.commitment == instalment.commitment),
             granted[0].deliberation if granted else None)
-
-
-class File(AppendOnlyMixin, ModelSQL):
-    """The file of a batch as it was transmitted.
-
-    It holds bank account numbers in clear: nobody reads it over RPC; the
-    wizard that opens it writes the journal.
-    """
-    __name__ = 'grant.batch.file'
-
-    group = fields.Many2One(
-        'account.payment.group', "Batch", required=True,
-        ondelete='RESTRICT')
-    name = fields.Char("Name", required=True)
-    data = fields.Binary(
-        "File", filename='name', required=True, file_id=file_id,
-        store_prefix=store_prefix)
-    data_id = fields.Char("File ID")
-    sha256 = fields.Char("Fingerprint", required=True)
-
-    @classmethod
-    def __setup__(cls):
-        super().__setup__()
-        table = cls.__table__()
-        cls._sql_constraints.append((
-                'group_unique', Unique(table, table.group),
-                'pacte_grants.msg_batch_file_unique'))
-
 
 
 class Payment(metaclass=PoolMeta):

@@ -1,21 +1,18 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
-"Put payments into a batch after a preview; open the file of a batch."
-import hashlib
+"Put payments into a batch after a preview."
 from collections import defaultdict
 from decimal import Decimal
 
 from trytond.i18n import gettext
 from trytond.model import ModelView, fields
-from trytond.model.exceptions import AccessError
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool
-from trytond.transaction import check_access, without_check_access
+from trytond.transaction import check_access
 from trytond.wizard import Button, StateAction, StateView, Wizard
 
 from .check import money
 from .exceptions import CompletenessError
-from .party import sees_bank_numbers
 from .verdict import VerdictMixin
 
 
@@ -167,59 +164,3 @@ class Prepare(Wizard):
             # Its form, where it is transmitted
             action['views'].reverse()
         return action, {'res_id': [g.id for g in groups]}
-
-
-class DownloadFile(ModelView):
-    __name__ = 'grant.batch.download.file'
-    __string__ = "File of a Batch"
-
-    name = fields.Char("Name", readonly=True)
-    data = fields.Binary("File", filename='name', readonly=True)
-    sha256 = fields.Char("Fingerprint", readonly=True)
-    intact = fields.Boolean(
-        "Intact", readonly=True,
-        help="The fingerprint, computed anew, is that of the file when it "
-        "was transmitted.")
-
-
-class Download(Wizard):
-    "Open the file of a batch, and write in the journal who did."
-    __name__ = 'grant.batch.download'
-    start_state = 'file'
-
-    file = StateView(
-        'grant.batch.download.file',
-        'pacte_grants.batch_download_file_view_form', [
-            Button("Close", 'end', 'tryton-close', default=True),
-            ])
-
-    def default_file(self, fields):
-        pool = Pool()
-        File = pool.get('grant.batch.file')
-        with check_access():
-            # Whoever may not read the batch stops here.
-            group, = pool.get('account.payment.group').search(
-                [('id', '=', self.record.id)])
-        if not sees_bank_numbers():
-            raise AccessError(gettext(
-                    'pacte_grants.msg_batch_download',
-                    batch=group.rec_name))
-        with without_check_access():
-            files = File.search([('group', '=', group.id)])
-            if not files:
-                raise CompletenessError(gettext(
-                        'pacte_grants.msg_batch_no_file',
-                        batch=group.rec_name))
-            file, = files
-            data = bytes(file.data)
-            pool.get('grant.event').add([{
-                        'record': group, 'name': 'download',
-                        'after': file.name, 'reason': file.sha256}])
-            return {
-                'name': file.name,
-                'data': data,
-                'sha256': file.sha256,
-                'intact': (
-                    hashlib.sha256(data).hexdigest() == file.sha256
-                    == group.file_sha256),
-                }

@@ -11,7 +11,8 @@ from trytond.wizard import (
     Button, StateAction, StateTransition, StateView, Wizard)
 
 from .exceptions import ReturnError
-from .payer_return import STATUSES, VALUES, Answer
+from .payer_return import STATUSES
+from .return_file import Answer
 
 
 class ImportStart(ModelView):
@@ -33,9 +34,12 @@ class ImportPreview(ModelView):
     text = fields.Text("Lines", readonly=True)
 
 
-class Import(Wizard):
-    "Read a return: show what it would change, then apply it."
-    __name__ = 'grant.return.import'
+class ImportMixin:
+    """Read a return: show what it would change, then apply it.
+
+    ``_return_model`` is the model of its files, which ``open_`` shows.
+    """
+    _return_model = None
 
     start = StateView(
         'grant.return.import.start',
@@ -50,15 +54,14 @@ class Import(Wizard):
             Button("Apply", 'import_', 'tryton-ok', default=True),
             ])
     import_ = StateTransition()
-    open_ = StateAction('pacte_grants.act_return_form')
 
     def default_preview(self, fields):
-        Return = Pool().get('grant.return')
+        Return = Pool().get(self._return_model)
         verdicts = Return.examine(Return.read_file(self.start.file))
         counts = dict.fromkeys(
             ['applied', 'known', 'unknown', 'mismatch'], 0)
         texts = []
-        labels = dict(Pool().get('grant.return.line').fields_get(
+        labels = dict(Return._answered().fields_get(
                 ['status'])['status']['selection'])
         for verdict in verdicts:
             counts[verdict.verdict] += 1
@@ -74,7 +77,7 @@ class Import(Wizard):
         return {**counts, 'text': '\n'.join(texts)}
 
     def transition_import_(self):
-        Return = Pool().get('grant.return')
+        Return = Pool().get(self._return_model)
         with without_check_access():
             self._return = Return.import_file(
                 self._file_name, self.start.file)
@@ -88,6 +91,13 @@ class Import(Wizard):
         # Its form, where what did not fit is read
         action['views'].reverse()
         return action, {'res_id': [self._return.id]}
+
+
+class Import(ImportMixin, Wizard):
+    __name__ = 'grant.return.import'
+    _return_model = 'grant.return'
+
+    open_ = StateAction('pacte_grants.act_return_form')
 
 
 class EnterStart(ModelView):
@@ -141,7 +151,7 @@ class Enter(Wizard):
             # The line is one that the user may read.
             start.line.__class__.read([start.line.id], ['line_number'])
         values = {
-            n: getattr(start, n, None) for n in VALUES
+            n: getattr(start, n, None) for n in Return._readers
             if getattr(start, n, None)}
         by_hand = gettext('pacte_grants.msg_return_by_hand')
         answers = [
