@@ -359,7 +359,7 @@ class Line(GuardMixin, ModelSQL, ModelView):
         recovery, instalment = self.recovery, self.instalment
         convention, party = recovery.convention, recovery.party
         commitment = instalment.commitment
-        documents = recovery.order_pieces
+        documents = recovery.pieces_of_order
         letter = documents[0] if documents else None
         return {
             'batch_id': self.batch.number,
@@ -476,7 +476,7 @@ class Recovery(metaclass=PoolMeta):
                     ])]
 
     @property
-    def order_pieces(self):
+    def pieces_of_order(self):
         """The sealed documents that go with the order: the decision first,
         then what it rests on."""
         documents = []

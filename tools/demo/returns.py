@@ -1,7 +1,7 @@
 # This file is part of pacte_grants.  The LICENSE file at the top level of
 # this repository contains the full copyright notices and license terms.
 "The payer's answers to the batches."
-from trytond.modules.pacte_grants.payer_return import Answer
+from trytond.modules.pacte_grants.return_file import Answer
 from trytond.pool import Pool
 from trytond.transaction import without_check_access
 
