@@ -22,6 +22,7 @@ from .holds import tell_holds
 from .imputations import create_imputations
 from .in_kinds import Gifts
 from .lives import Life, received_on
+from .orders import ask_orders
 from .partners import create_partners
 from .schemes import create_schemes
 from .sessions import Agenda
@@ -90,6 +91,7 @@ def build(today, progress=lambda label: None):
             story.add(date, Life(dossier, world, date).live())
         story.run()
         tell_holds(world)
+        ask_orders(world)
         prepare_closing(world)
         tell_tasks(world)
         progress("Dossiers, séances, conventions et versements")

@@ -107,3 +107,12 @@ def _refuse(life):
     recovery, = Pool().get('grant.recovery').search(
         [('convention', '=', life.convention.id)])
     yield life.press(recovery, 'notify')
+    yield life.after(life.world.clock.day, 1)
+    life.write(
+        recovery,
+        observations="L’école reconnaît que ses ateliers n’ont pas repris.",
+        observations_on=life.world.clock.day)
+    life.write(
+        recovery, login='marc',
+        decision="L’avance n’a servi à aucune action de l’année.")
+    yield life.press(recovery, 'confirm', login='marc')
