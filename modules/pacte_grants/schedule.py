@@ -35,6 +35,8 @@ from .sums import SLICE, read_sums, split_anew, split_rest
 from .trigger import EVENTS, TriggerMixin
 
 LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
+# What may be blocked
+WAITING = ['planned', 'certified', 'approved']
 
 _Base = namedtuple(
     '_Base', ['instalment', 'convention', 'tranche', 'join', 'waiting'])
@@ -210,12 +212,18 @@ class Instalment(
         return [('convention.rec_name', *clause[1:])]
 
     @classmethod
-    def get_blockers(cls, instalments, names):
-        Blocker = Pool().get('grant.instalment.blocker')
+    def _find_blockers(cls, instalments):
+        "Return by id what stands in the way of each, in order."
         found = defaultdict(list)
-        for blocker in Blocker.search([
+        for blocker in Pool().get('grant.instalment.blocker').search([
                     ('instalment', 'in', [i.id for i in instalments])]):
             found[blocker.instalment.id].append(blocker)
+        return found
+
+    @classmethod
+    def get_blockers(cls, instalments, names):
+        Blocker = Pool().get('grant.instalment.blocker')
+        found = cls._find_blockers(instalments)
         descriptions = {}
         if 'blocker_text' in names:
             descriptions = Blocker.get_description(
@@ -739,7 +747,7 @@ class Blocker(ModelSQL, ModelView):
             .join(convention,
                 condition=instalment.convention == convention.id)
             .join(tranche, condition=instalment.tranche == tranche.id))
-        where = instalment.state.in_(['planned', 'certified', 'approved'])
+        where = instalment.state.in_(WAITING)
         return _Base(instalment, convention, tranche, join, where)
 
     @classmethod
