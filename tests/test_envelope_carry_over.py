@@ -87,6 +87,36 @@ class CarryCase(RefusalCase):
         forget()
         return self.road.fresh(record)
 
+    def exercises(self, envelope):
+        """Return what the form of the envelope says by exercise, which is
+        what the rules count."""
+        forget()
+        envelope = self.road.fresh(envelope)
+        with self.road.as_user('lea'):
+            rows = {
+                r.year: (r.credit, r.committed, r.approved, r.paid, r.left)
+                for r in envelope.exercises}
+        self.assertEqual({
+                year: (credit, approved)
+                for year, (credit, _, approved, *_) in rows.items()
+                if credit or approved}, {
+                year: credits
+                for (_, year), credits in envelope.get_credits(
+                    [envelope]).items() if any(credits)})
+        self.assertEqual(
+            sum(r[1] for r in rows.values()), envelope.committed)
+        self.assertEqual(sum(r[3] for r in rows.values()), envelope.paid)
+        return rows
+
+    def expected(self):
+        "Return what the summary says of what is planned, by envelope."
+        forget()
+        with self.road.as_user('paul'):
+            return {
+                s.envelope: (s.count, s.amount)
+                for s in Pool().get('grant.instalment.summary').search([
+                        ('status', '=', 'planned')])}
+
     def line(self, record, convention):
         line, = [
             li for li in self.road.fresh(record).lines
@@ -155,6 +185,11 @@ class AnnualTestCase(CarryCase):
         self.assertEqual(
             (record.state, record.done_by.login), ('done', 'paul'))
         self.assertParts(record, carried=20000, accrued=5000)
+        self.assertEqual(self.expected(), {next_: (4, 20000)})
+        self.assertEqual(self.exercises(self.envelope), {
+                road.year: (80000, 10000, 5000, 5000, 75000)})
+        self.assertEqual(self.exercises(next_), {
+                road.year + 1: (20000, 20000, 0, 0, 20000)})
         envelope, next_ = self.envelope, road.fresh(next_)
         self.assertEqual(
             (envelope.authorised, envelope.payment_credit,
@@ -245,6 +280,7 @@ class AnnualTestCase(CarryCase):
             [e.committed for e in [self.envelope, road.fresh(next_),
                     road.fresh(after)]],
             [0, 0, 30000])
+        self.assertEqual(self.expected(), {after: (6, 30000)})
         advance = self.conventions[0].instalments[0]
         road.press('claire', advance, 'certify')
         self.assertEqual(road.fresh(advance).envelope, after)
@@ -552,6 +588,10 @@ class SeveralYearsTestCase(CarryCase):
         record = self.carry(leave_accrued=False)
         self.assertEqual(record.target, road.envelope)
         self.assertParts(record, carried=25000)
+        self.assertEqual(self.expected(), {road.envelope: (4, 20000)})
+        self.assertEqual(self.exercises(self.envelope), {
+                road.year: (75000, 30000, 5000, 5000, 70000),
+                road.year + 1: (25000, 0, 0, 0, 25000)})
         envelope = self.envelope
         self.assertEqual(
             (envelope.authorised, envelope.committed, envelope.available),
