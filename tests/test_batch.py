@@ -568,18 +568,22 @@ class ReturnTestCase(BatchCase):
         self.assertFalse(Group.search([('unanswered', '=', True)]))
 
 
+def get_tab(name):
+    "Return the domain of the tab, which shows its count."
+    pool = Pool()
+    tab = pool.get('ir.action.act_window.domain')(
+        pool.get('ir.model.data').get_id('pacte_grants', name))
+    assert tab.count
+    return PYSONDecoder().decode(tab.domain)
+
+
 class TabTestCase(BatchCase):
     "What the tabs of the payments list"
 
     def count_tab(self, name, login='nadia'):
         "Return what the tab lists, and check that it counts as much."
-        pool = Pool()
-        Instalment = pool.get('grant.instalment')
-        tab, = pool.get('ir.action.act_window.domain').search([
-                ('id', '=', pool.get('ir.model.data').get_id(
-                    'pacte_grants', name))])
-        self.assertTrue(tab.count)
-        domain = PYSONDecoder().decode(tab.domain)
+        Instalment = Pool().get('grant.instalment')
+        domain = get_tab(name)
         forget()
         with self.road.as_user(login):
             found = Instalment.search(domain, order=[('id', 'ASC')])
@@ -661,6 +665,11 @@ class SplitReturnTestCase(BatchCase):
                 self.assertEqual(
                     self.read_states(), ('paying', 'transmitted', 1))
                 self.assertIsNone(self.batch.lines[1].return_status)
+                with self.road.as_user('nadia'):
+                    self.assertEqual(
+                        Pool().get('grant.instalment').search(
+                            get_tab('act_instalment_form_domain_rejected')),
+                        self.advances)
 
     def test_mixed_files(self):
         "So does what comes later; the payer settles it"
@@ -671,6 +680,53 @@ class SplitReturnTestCase(BatchCase):
         self.assertEqual(self.read_states(), ('paying', 'transmitted', 1))
         self.import_(answers(self.paid(2)))
         self.assertEqual(self.read_states(), ('paid', 'closed', 1))
+
+    def test_finance_settles(self):
+        "Answers that contradict each other wait for finance, not the payer"
+        pool = Pool()
+        Instalment = pool.get('grant.instalment')
+
+        def turn():
+            forget()
+            with self.road.as_user('lea'):
+                instalment = Instalment(self.ids[0])
+                found = Instalment.search([
+                        ('to_settle', '=', True), ('id', 'in', self.ids)])
+                self.assertEqual(found == [instalment], instalment.to_settle)
+                self.assertEqual(
+                    len(Instalment.search([
+                                ('to_settle', '=', False),
+                                ('id', 'in', self.ids)])), 1 - len(found))
+                self.assertEqual(
+                    bool(instalment.unfit_answer), instalment.to_settle)
+                return instalment.whose_turn, instalment.to_settle
+
+        self.assertEqual(turn(), ('payer', False))
+        self.import_(answers(self.paid(1)))
+        self.assertEqual(turn(), ('payer', False))
+        self.import_(answers(self.rejected(2)))
+        self.assertEqual(turn(), ('finance', True))
+        self.assertIn("réponse contraire", self.advances[0].unfit_answer)
+        with attempt():
+            # It was paid
+            self.import_(answers(self.paid(2)))
+            self.assertEqual(self.advances[0].state, 'paid')
+            self.assertFalse(turn()[1])
+        # It was rejected: the first line first, then the other
+        rejected = {'status': 'rejected', 'reason': "RIB invalide"}
+        self.enter(self.batch.lines[0], **rejected)
+        self.assertEqual(turn(), ('finance', True))
+        self.enter(self.batch.lines[1], **rejected)
+        self.assertEqual(self.advances[0].state, 'certified')
+        self.assertEqual(turn(), ('finance', False))
+
+    def test_wrong_amount(self):
+        "So does a payment of another amount, until it is set right"
+        wrong = self.paid(1) | {'paid_amount': '333,00'}
+        self.import_(answers(wrong))
+        self.assertEqual(self.advances[0].whose_turn, 'finance')
+        self.import_(answers(self.paid(1)))
+        self.assertEqual(self.advances[0].whose_turn, 'payer')
 
     def test_rejected_whole(self):
         "It goes to its desk when every line is rejected, not before"

@@ -55,6 +55,7 @@ class DemoTestCase(TestCase):
                     self.check_counts, self.check_users,
                     self.check_amounts, self.check_envelopes,
                     self.check_schedules, self.check_blockers,
+                    self.check_payer,
                     self.check_in_kind,
                     self.check_duties, self.check_dates]:
                 with self.subTest(check.__name__):
@@ -87,6 +88,8 @@ class DemoTestCase(TestCase):
             self.assertEqual(states('grant.decision', 'kind')['advance'], 1)
             self.assertEqual(
                 states('grant.recovery', 'cause')['no_award'], 1)
+            missing = states('grant.recovery', 'cause')['no_report']
+            self.assertEqual(missing, 1 if dt.date.today().month > 7 else 0)
         payments = states('account.payment')
         for state in [
                 'submitted', 'approved', 'processing', 'succeeded',
@@ -96,6 +99,23 @@ class DemoTestCase(TestCase):
             a.commune.territory
             for a in pool.get('grant.application').search([])}
         self.assertEqual(len(territories), 7)
+
+    def check_payer(self):
+        "What the payer suspends, and answers that contradict each other."
+        Instalment = Pool().get('grant.instalment')
+        mixed, = Instalment.search([('to_settle', '=', True)])
+        self.assertEqual(
+            (mixed.state, mixed.whose_turn, len(mixed.imputations)),
+            ('paying', 'finance', 2))
+        self.assertEqual(
+            [li.return_status for li in mixed.payment.batch_lines],
+            ['paid', None])
+        suspended, = Instalment.search([('return_status', '=', 'suspended')])
+        self.assertEqual(suspended.state, 'paying')
+        self.assertTrue(suspended.return_reason)
+        fixed = Instalment.search([('fixed_amount', '=', True)])
+        self.assertGreaterEqual(len(fixed), 3)
+        self.assertEqual({i.amount for i in fixed}, {Decimal(3000)})
 
     def check_users(self):
         User = Pool().get('res.user')

@@ -549,6 +549,28 @@ class CommitmentTestCase(EcoCase):
             "5 action(s)",
             convention.applications[0].eco_explanation)
 
+    def test_stake_of_fixed(self):
+        "A balance of a fixed amount counts for its share of the year"
+        for lines, stake in [
+                ([('advance', '0.3', None), ('balance', None, 1200),
+                    ('interim', '0.7', None)], 120),
+                ([('advance', None, 1200), ('balance', '1', None)], 480),
+                ([('single', None, 6000)], 600),
+                ([], 600),
+                ]:
+            with self.subTest(lines=lines):
+                with self.road.system():
+                    scheme = self.road.create_scheme(
+                        code=f'ECO{stake}{len(lines)}', instalments=[
+                            ('create', [{
+                                        'kind': kind,
+                                        'share': share and Decimal(share),
+                                        'amount': amount and Decimal(amount),
+                                        } for kind, share, amount in lines])],
+                        **self.mode)
+                convention = self.open(Decimal(6000), scheme=scheme)
+                self.assertEqual(convention.eco_at_stake, stake)
+
     def test_small(self):
         convention = self.open(Decimal(1200))
         self.assertEqual(len(convention.eco_commitments), 3)

@@ -12,7 +12,8 @@ from trytond.exceptions import UserError
 from trytond.model.exceptions import AccessError
 from trytond.modules.pacte_grants import envelope_carry_over
 from trytond.modules.pacte_grants.exceptions import (
-    CarryOverError, CeilingError, DutyError, FrozenError, TransitionError)
+    CarryOverError, CeilingError, CompletenessError, DutyError, FrozenError,
+    TransitionError)
 from trytond.modules.pacte_grants.schedule import LIVE
 from trytond.pool import Pool
 from trytond.transaction import Transaction
@@ -87,6 +88,36 @@ class CarryCase(RefusalCase):
         forget()
         return self.road.fresh(record)
 
+    def exercises(self, envelope):
+        """Return what the form of the envelope says by exercise, which is
+        what the rules count."""
+        forget()
+        envelope = self.road.fresh(envelope)
+        with self.road.as_user('lea'):
+            rows = {
+                r.year: (r.credit, r.committed, r.approved, r.paid, r.left)
+                for r in envelope.exercises}
+        self.assertEqual({
+                year: (credit, approved)
+                for year, (credit, _, approved, *_) in rows.items()
+                if credit or approved}, {
+                year: credits
+                for (_, year), credits in envelope.get_credits(
+                    [envelope]).items() if any(credits)})
+        self.assertEqual(
+            sum(r[1] for r in rows.values()), envelope.committed)
+        self.assertEqual(sum(r[3] for r in rows.values()), envelope.paid)
+        return rows
+
+    def expected(self):
+        "Return what the summary says of what is planned, by envelope."
+        forget()
+        with self.road.as_user('paul'):
+            return {
+                s.envelope: (s.count, s.amount)
+                for s in Pool().get('grant.instalment.summary').search([
+                        ('status', '=', 'planned')])}
+
     def line(self, record, convention):
         line, = [
             li for li in self.road.fresh(record).lines
@@ -155,6 +186,11 @@ class AnnualTestCase(CarryCase):
         self.assertEqual(
             (record.state, record.done_by.login), ('done', 'paul'))
         self.assertParts(record, carried=20000, accrued=5000)
+        self.assertEqual(self.expected(), {next_: (4, 20000)})
+        self.assertEqual(self.exercises(self.envelope), {
+                road.year: (80000, 10000, 5000, 5000, 75000)})
+        self.assertEqual(self.exercises(next_), {
+                road.year + 1: (20000, 20000, 0, 0, 20000)})
         envelope, next_ = self.envelope, road.fresh(next_)
         self.assertEqual(
             (envelope.authorised, envelope.payment_credit,
@@ -245,6 +281,7 @@ class AnnualTestCase(CarryCase):
             [e.committed for e in [self.envelope, road.fresh(next_),
                     road.fresh(after)]],
             [0, 0, 30000])
+        self.assertEqual(self.expected(), {after: (6, 30000)})
         advance = self.conventions[0].instalments[0]
         road.press('claire', advance, 'certify')
         self.assertEqual(road.fresh(advance).envelope, after)
@@ -552,6 +589,10 @@ class SeveralYearsTestCase(CarryCase):
         record = self.carry(leave_accrued=False)
         self.assertEqual(record.target, road.envelope)
         self.assertParts(record, carried=25000)
+        self.assertEqual(self.expected(), {road.envelope: (4, 20000)})
+        self.assertEqual(self.exercises(self.envelope), {
+                road.year: (75000, 30000, 5000, 5000, 70000),
+                road.year + 1: (25000, 0, 0, 0, 25000)})
         envelope = self.envelope
         self.assertEqual(
             (envelope.authorised, envelope.committed, envelope.available),
@@ -740,6 +781,212 @@ def test_at_once(department):
         assert road.fresh(next_).committed == 800
         states = sorted(road.fresh(r).state for r in records)
         assert states == ['done', 'draft']
+
+
+class UndoMixin:
+
+    def undo(self, record, login='paul', reason="Reporté trop tôt."):
+        self.road.write('paul', record, undo_reason=reason)
+        self.road.press(login, record, 'undo')
+        forget()
+        return self.road.fresh(record)
+
+    def snapshot(self):
+        "Return what a carry-over changes."
+        forget()
+        pool = Pool()
+        envelopes = pool.get('grant.envelope').search([])
+        return (
+            [(e, e.authorised, e.committed, e.payment_credit, e.approved)
+                for e in envelopes],
+            {key: credits for key, credits in pool.get(
+                    'grant.envelope').get_credits(envelopes).items()
+                if any(credits)},
+            [(c, c.amount, c.state) for c in pool.get(
+                    'grant.commitment').search([('state', '!=', 'released')])],
+            [(i, i.state, i.exercise, i.commitment, i.envelope)
+                for c in self.conventions for i in c.instalments])
+
+    def mix(self):
+        "One advance is paid, one is certified, one is approved."
+        road = self.road
+        paid, certified, approved = self.conventions
+        road.to_paid(paid.instalments[0])
+        road.press(
+            'claire', [certified.instalments[0], approved.instalments[0]],
+            'certify')
+        road.press('paul', approved.instalments[0], 'approve')
+
+
+class UndoTestCase(UndoMixin, CarryCase):
+    "What was carried over by mistake goes back while nothing used it"
+
+    def setUp(self):
+        super().setUp()
+        self.next_ = open_next(self.road)
+
+    def test_undone(self):
+        "Everything is as before, and the journal keeps both"
+        self.mix()
+        before = self.snapshot()
+        record = self.carry(leave_accrued=False)
+        self.assertNotEqual(self.snapshot(), before)
+        record = self.undo(record)
+        self.assertEqual(self.snapshot(), before)
+        self.assertEqual(
+            (record.state, record.undone_by.login, record.undone_on),
+            ('undone', 'paul', self.road.today))
+        event, = Pool().get('grant.event').search([
+                ('record', '=', str(record)), ('name', '=', 'undone_by')])
+        self.assertEqual(event.reason, "Reporté trop tôt.")
+        self.assertEqual(sum(m.amount for m in record.movements), 0)
+        self.assertEqual(len(record.movements), 4)
+        with self.refused(TransitionError):
+            self.road.press('paul', record, 'undo')
+        # It may be carried over again, and undone again
+        again = self.carry(leave_accrued=False)
+        self.assertEqual(again.carried, record.carried)
+        self.undo(again)
+        self.assertEqual(self.snapshot(), before)
+
+    def test_without_movements(self):
+        "Nor do commitments without movements stay"
+        with self.road.system():
+            Pool().get('grant.envelope.movement').create([{
+                        'envelope': self.next_.id, 'kind': 'supplementary',
+                        'amount': 30000, 'payment_year': self.road.year + 1,
+                        'payment_credit': 30000}])
+        before = self.snapshot()
+        self.undo(self.carry(with_movements=False))
+        self.assertEqual(self.snapshot(), before)
+
+    def test_reason(self):
+        record = self.carry()
+        with self.refused(
+                CompletenessError, 'envelope_undo_reason',
+                self.road.envelope.rec_name):
+            self.road.press('paul', record, 'undo')
+
+    def test_who(self):
+        "Those who may carry over may undo, nobody else"
+        record = self.carry()
+        self.road.write('paul', record, undo_reason="Erreur")
+        for login in ['claire', 'marc', 'sophie', 'lea']:
+            with self.forbidden():
+                self.road.press(login, record, 'undo')
+        with self.road.system(), self.refused(DutyError):
+            with Transaction().set_user(0):
+                record.__class__.undo([record.__class__(record.id)])
+        self.assertState(record, 'done')
+        self.road.press('nadia', record, 'undo')
+        self.assertState(record, 'undone')
+
+    def test_used(self):
+        "Certified or approved since: it says which; sent back, it goes"
+        road = self.road
+        before = self.snapshot()
+        record = self.carry()
+        advance = self.conventions[0].instalments[0]
+        road.press('claire', advance, 'certify')
+        after = self.snapshot()
+        with self.refused(
+                CarryOverError, 'envelope_undo_used', advance.rec_name):
+            self.undo(record)
+        self.assertEqual(self.snapshot(), after)
+        road.write('paul', advance, send_back_kind='amount',
+            send_back_reason="À revoir")
+        road.press('paul', advance, 'send_back')
+        self.undo(record)
+        self.assertEqual(self.snapshot(), before)
+
+    def test_approved_since(self):
+        road = self.road
+        advance = self.conventions[0].instalments[0]
+        road.press('claire', advance, 'certify')
+        record = self.carry(leave_accrued=False)
+        road.press('paul', advance, 'approve')
+        with self.refused(
+                CarryOverError, 'envelope_undo_used', advance.rec_name):
+            self.undo(record)
+
+    def test_carried_again(self):
+        "The last one first"
+        road = self.road
+        open_next(road, year=road.year + 2)
+        before = self.snapshot()
+        first = self.carry()
+        with road.as_user('paul'):
+            second, = Pool().get('grant.envelope.carry_over').create([{
+                        'company': road.company.id,
+                        'envelope': self.next_.id,
+                        'year': road.year + 2}])
+        road.press('paul', second, 'carry_over')
+        with self.refused(CarryOverError, 'envelope_undo_again'):
+            self.undo(first)
+        self.undo(road.fresh(second))
+        self.undo(first)
+        self.assertEqual(self.snapshot(), before)
+
+    def test_changed(self):
+        "An amendment changed what was committed on the target"
+        record = self.carry()
+        with self.road.system():
+            table = Pool().get('grant.commitment').__table__()
+            Transaction().connection.cursor().execute(*table.update(
+                    [table.amount], [table.amount + 1],
+                    where=table.carried_from != None))  # noqa: E711
+            forget()
+        with self.refused(CarryOverError, 'envelope_undo_amount'):
+            self.undo(record)
+
+    def test_room_taken(self):
+        "Another vote took the room that the carry-over brought"
+        road = self.road
+        record = self.carry()
+        with road.system():
+            table = Pool().get('grant.commitment').__table__()
+            Transaction().connection.cursor().execute(*table.insert(
+                    [table.number, table.envelope, table.party, table.year,
+                        table.amount, table.company, table.state],
+                    [['X', self.next_.id, self.conventions[0].party.id,
+                            road.year + 1, 12, road.company.id,
+                            'committed']]))
+            forget()
+        after = self.snapshot()
+        with self.refused(CarryOverError, 'envelope_exceeded', "12,00"):
+            self.undo(record)
+        self.assertEqual(self.snapshot(), after)
+
+    def test_released(self):
+        record = self.carry()
+        commitment = record.lines[0].commitment
+        set_state(commitment, 'released')
+        with self.refused(
+                CarryOverError, 'envelope_undo_released',
+                commitment.rec_name):
+            self.undo(record)
+
+
+class UndoSeveralYearsTestCase(UndoMixin, CarryCase):
+    "The credits of an AE go back to their exercise"
+    kind = 'AE'
+
+    def test_undone(self):
+        self.mix()
+        before = self.snapshot()
+        record = self.carry(leave_accrued=False)
+        self.assertNotEqual(self.snapshot(), before)
+        self.undo(record)
+        self.assertEqual(self.snapshot(), before)
+
+    def test_used(self):
+        road = self.road
+        record = self.carry()
+        advance = self.conventions[0].instalments[0]
+        road.press('claire', advance, 'certify')
+        with self.refused(
+                CarryOverError, 'envelope_undo_used', advance.rec_name):
+            self.undo(record)
 
 
 del CarryCase, RefusalCase

@@ -12,7 +12,7 @@ from trytond.modules.pacte_grants.exceptions import (
     BlockedError, CompletenessError, DutyError, FrozenError, PeriodError,
     SettingsError, TransitionError)
 
-from .refusal import Dossier, RefusalCase, forget
+from .refusal import Dossier, RefusalCase, forget, set_state
 
 
 class HoldCase(RefusalCase):
@@ -307,7 +307,11 @@ class HoldTestCase(HoldCase):
                 return [
                     r.__class__(r.id).can_pay for r in [
                         self.dossier.party, self.dossier.convention]]
-        self.assertEqual(answers(), ["Oui", "Oui"])
+        party, convention = answers()
+        self.assertEqual(party, "Oui")
+        self.assertRegex(
+            convention, "^En partie : oui pour Avance .* ; "
+            "non pour Solde .*Engagement du partenaire non tenu")
         hold = self.place(self.dossier.convention)
         party, convention = answers()
         self.assertEqual(party, "Oui")
@@ -317,6 +321,39 @@ class HoldTestCase(HoldCase):
         self.place(self.dossier.party)
         for answer in answers():
             self.assertIn("Contrôle en cours", answer)
+
+    def test_can_pay_instalment(self):
+        "The answer on the payment is what blocks it"
+        def answers(record):
+            forget()
+            with self.road.as_user('lea'), \
+                    Transaction().set_context(language='fr'):
+                record = record.__class__(record.id)
+                return record.can_pay, [
+                    b.description for b in record.blockers]
+        advance, balance = self.dossier.convention.instalments
+        self.assertEqual(answers(advance), ("Oui", []))
+        answer, reasons = answers(balance)
+        self.assertTrue(reasons)
+        self.assertEqual(answer, f"Non : {' ; '.join(reasons)}")
+        self.place(self.dossier.instalment)
+        answer, _ = answers(advance)
+        self.assertIn("Contrôle en cours", answer)
+        balance = set_state(balance, 'paid')
+        self.assertEqual(
+            answers(balance),
+            ("Non : le versement est à l’état « Payé »", []))
+
+    def test_can_pay_all_blocked(self):
+        "Nothing is payable, or nothing is left to pay"
+        advance, balance = self.dossier.convention.instalments
+        set_state(advance, 'paid')
+        self.assertRegex(
+            self.dossier.convention.can_pay, r"^Non : Solde \d+ \(.*\)$")
+        set_state(balance, 'cancelled')
+        self.assertEqual(
+            self.dossier.convention.can_pay,
+            "Non : il ne reste rien à payer")
 
     def test_holds_listed(self):
         "The tab of each record shows what concerns it"

@@ -536,6 +536,10 @@ class ConventionDueTestCase(RefusalCase):
         self.assertNotIn('convention_due', self.codes(instalment))
         aid = road.confirm_in_kind(self.dossier.party, Decimal('3000.01'))
         self.assertEqual(self.codes(instalment), {'convention_due'})
+        with Transaction().set_context(language='fr'):
+            for record in [instalment, instalment.convention]:
+                self.assertRegex(
+                    self.road.fresh(record).can_pay, "^Non : .*convention")
         with road.as_user('claire'):
             figures = [
                 money(Decimal(n)) for n in ['20000', '3000.01', '23000']]

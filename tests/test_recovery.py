@@ -53,6 +53,18 @@ class RecoveryTestCase(RecoveryCase):
         self.assertEqual(
             recovery.limitation_on.year, self.road.today.year + 5)
 
+    def test_proposed_on(self):
+        "The form and the list say when it was proposed"
+        pool = Pool()
+        Recovery = pool.get('grant.recovery')
+        ModelData = pool.get('ir.model.data')
+        self.assertEqual(self.propose().proposed_on, self.road.today)
+        for type_ in ['form', 'list']:
+            with self.road.as_user('claire'):
+                view = Recovery.fields_view_get(ModelData.get_id(
+                        'pacte_grants', f'recovery_view_{type_}'))
+            self.assertIn('<field name="proposed_on"', view['arch'])
+
     def test_cancelled_action(self):
         "Nothing was spent: all that was paid comes back"
         recovery = self.propose(0)

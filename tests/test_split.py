@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trytond.modules.pacte_grants.sums import split, split_rest
+from trytond.modules.pacte_grants.sums import (
+    split, split_anew, split_rest)
 from trytond.pool import Pool
 from trytond.tests.test_tryton import (
     TestCase, activate_module, with_transaction)
@@ -55,6 +56,44 @@ class SplitTestCase(TestCase):
         self.assertEqual(
             [p for p, f in zip(parts, fixed, strict=True) if f is None],
             split(left, wanted))
+
+    @given(amounts, st.lists(
+            st.tuples(amounts, st.booleans()), min_size=1, max_size=12))
+    def test_cut_anew(self, amount, lines):
+        """Whatever the year becomes: fixed parts stay, the others take the
+        rest to the cent as they shared it, or there is no way to"""
+        parts, fixed = zip(*lines, strict=True)
+        kept = sum(p for p, f in lines if f)
+        free = [p for p, f in lines if not f]
+        result = split_anew(amount, parts, fixed)
+        if kept > amount or (kept < amount and not free):
+            self.assertIsNone(result)
+            return
+        self.assertEqual(sum(result), amount)
+        for part, new, stays in zip(parts, result, fixed, strict=True):
+            self.assertGreaterEqual(new, 0)
+            self.assertEqual(new, new.quantize(CENT))
+            if stays:
+                self.assertEqual(new, part)
+        self.assertEqual(
+            [n for n, f in zip(result, fixed, strict=True) if not f],
+            split(amount - kept, free if any(free) else [1] * len(free))
+            if free else [])
+
+    @given(amounts, amounts, st.lists(
+            st.tuples(amounts, st.booleans()), min_size=1, max_size=12))
+    def test_cut_anew_twice(self, amount, other, lines):
+        "Through any other amount, what is fixed is never lost"
+        parts, fixed = zip(*lines, strict=True)
+        changed = split_anew(amount, parts, fixed)
+        if changed is None:
+            return
+        back = split_anew(other, changed, fixed)
+        if back is None:
+            return
+        for part, new, stays in zip(parts, back, fixed, strict=True):
+            if stays:
+                self.assertEqual(new, part)
 
     @given(amounts, shares)
     def test_close(self, amount, shares):

@@ -14,7 +14,6 @@ from .check import AmountMixin, money, year_domain
 from .exceptions import CeilingError
 from .mixin import FrozenByMixin
 from .scheme import INSTALMENT_KINDS
-from .sums import split
 from .trigger import TriggerMixin
 
 
@@ -123,6 +122,10 @@ class AmendmentInstalment(
     kind_string = kind.translated('kind')
     amount = Monetary(
         "Amount", currency='currency', digits='currency', required=True)
+    fixed_amount = fields.Boolean(
+        "Fixed Amount",
+        help="Stays the same when the amount of the year changes; the other "
+        "instalments share the rest.")
 
     @classmethod
     def __setup__(cls):
@@ -148,6 +151,7 @@ class AmendmentInstalment(
     def get_entry_values(self):
         "Return the values of the instalment as the text says them."
         values = self.get_values()
+        del values['fixed_amount']
         share = values['trigger_share']
         return values | {
             'amount': format(self.amount.normalize(), 'f'),
@@ -167,6 +171,7 @@ class AmendmentInstalment(
         return {
             'kind': self.kind,
             'amount': self.amount,
+            'fixed_amount': bool(self.fixed_amount),
             'trigger': self.trigger,
             'delay': 0 if self.trigger == 'date' else self.delay or 0,
             'date': self.date if self.trigger == 'date' else None,
@@ -192,7 +197,8 @@ class Amendment(metaclass=PoolMeta):
         'grant.amendment.instalment', 'amendment', "Schedule",
         states=DRAFT,
         help="Replaces the instalments of the year that are still planned; "
-        "without it they keep their proportions.")
+        "without it the fixed amounts stay and the others keep their "
+        "proportions.")
 
     def _amend_tranches(self, entries):
         by_year = {e['values']['year']: e for e in entries}
@@ -230,12 +236,9 @@ class Amendment(metaclass=PoolMeta):
                             **line.get_entry_values()},
                         }
             elif tranche.year in lines and planned:
-                shares = [i.amount for i in planned]
-                rest = lines[tranche.year].amount - tranche.fixed
-                if not any(shares):
-                    shares = [Decimal(1)] * len(planned)
-                for instalment, part in zip(
-                        planned, split(rest, shares), strict=True):
+                parts = tranche.split_planned(lines[tranche.year].amount)
+                # What the schedule does not allow is said as a gap.
+                for instalment, part in zip(planned, parts or []):
                     by_id[instalment.id]['values']['amount'] = format(
                         part.normalize(), 'f')
         years = {t.year for t in self.convention.tranches}
@@ -285,6 +288,9 @@ class Amendment(metaclass=PoolMeta):
                     not tranches[line.year].planned):
                 # Nothing is left that could grow.
                 scheduled[line.year] += 0
+            elif line.year in tranches and line.year not in scheduled:
+                if gap := tranches[line.year].get_schedule_gap(line.amount):
+                    gaps.append(gap)
         for year, amount in sorted(scheduled.items()):
             due = Decimal(0)
             if year in lines:
@@ -311,6 +317,9 @@ class Amendment(metaclass=PoolMeta):
         for line in self.instalments:
             by_year[line.year].append(line)
         for tranche in convention.tranches:
+            if tranche.year in by_year:
+                # Its own schedule replaces what was fixed.
+                Tranche.loosen([tranche])
             if tranche.year in by_year and not tranche.planned:
                 Instalment.create([{
                             'convention': convention.id,

@@ -158,7 +158,8 @@ class Instalment(metaclass=PoolMeta):
     @without_check_access
     def move(cls, instalments, sources, targets, year):
         """Move the claimed instalments, and what their commitments keep for
-        them, to the targets of their envelopes in the exercise."""
+        them, to the targets of their envelopes in the exercise; return the
+        new commitments by commitment."""
         pool = Pool()
         amounts = defaultdict(Decimal)
         for instalment in instalments:
@@ -184,6 +185,7 @@ class Instalment(metaclass=PoolMeta):
         if to_write:
             cls.write(*to_write)
         pool.get('grant.event').add(events)
+        return new
 
     def _get_event(self, source, targets, year):
         "Return what the journal keeps of the move of the instalment."

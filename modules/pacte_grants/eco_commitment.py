@@ -287,9 +287,11 @@ class Convention(metaclass=PoolMeta):
         if not bracket:
             return Decimal(0)
         scheme = bracket.scheme
-        balance = sum(
-            (i.share or Decimal(0) for i in scheme.instalments
-                if i.kind in {'balance', 'single'}), Decimal(0))
+        amounts = [
+            t.amount for t in self.tranches if t.status != 'refused']
+        if not any(amounts):
+            return Decimal(0)
+        balance = sum(map(scheme.get_balance, amounts)) / sum(amounts)
         return (balance * (scheme.eco_share or 0)).quantize(
             Decimal('0.0001'))
 

@@ -5,25 +5,27 @@
 The simulation shows it line by line before anything moves; what was carried
 over stays to be read.
 """
+from collections import defaultdict
 from decimal import Decimal
 
 from trytond.exceptions import UserError
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, fields
 from trytond.modules.currency.fields import Monetary
-from trytond.pool import Pool
+from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Eval, If
 from trytond.tools import grouped_slice
 from trytond.transaction import (
     Transaction, check_access, without_check_access)
 from trytond.wizard import StateAction, Wizard
 
-from .check import bulleted, year_domain
+from .carry_over import MOVED
+from .check import bulleted, money, year_domain
 from .envelope import MULTI_YEAR
 from .envelope_carry_plan import Line as PlannedLine
 from .envelope_carry_plan import Plan
-from .exceptions import CarryOverError
-from .mixin import WorkflowMixin, acting_user, transition
+from .exceptions import CarryOverError, CeilingError, CompletenessError
+from .mixin import GuardMixin, WorkflowMixin, acting_user, transition
 from .scheme import CompanyMixin
 from .sums import SLICE
 
@@ -43,7 +45,9 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     "The carry-over of an envelope to an exercise."
     __name__ = 'grant.envelope.carry_over'
     __string__ = "Carry-over of an Envelope"
-    _frozen = {'queued': frozenset(), 'done': frozenset()}
+    _frozen = {
+        'queued': frozenset(), 'done': frozenset({'undo_reason'}),
+        'undone': frozenset()}
 
     envelope = fields.Many2One(
         'grant.envelope', "Envelope", required=True, ondelete='RESTRICT',
@@ -100,10 +104,22 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     done_on = fields.Date("Carried Over On", readonly=True)
     done_by = fields.Many2One(
         'res.user', "Carried Over By", readonly=True, ondelete='RESTRICT')
+    undo_reason = fields.Text(
+        "Reason of the Undoing", states={'readonly': Eval('state') != 'done'},
+        help="Why what was carried over goes back.")
+    undone_on = fields.Date("Undone On", readonly=True)
+    undone_by = fields.Many2One(
+        'res.user', "Undone By", readonly=True, ondelete='RESTRICT')
+    moves = fields.One2Many(
+        'grant.envelope.carry_over.move', 'carry_over', "Payments Moved",
+        readonly=True)
+    movements = fields.One2Many(
+        'grant.envelope.movement', 'carry_over', "Movements", readonly=True)
     state = fields.Selection([
             ('draft', "Dry Run"),
             ('queued', "Under Way"),
             ('done', "Carried Over"),
+            ('undone', "Undone"),
             ], "State", required=True, readonly=True, sort=False)
 
     @classmethod
@@ -121,6 +137,7 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
             ('draft', 'done'),
             ('queued', 'done'),
             ('queued', 'draft'),
+            ('done', 'undone'),
             }
         cls._buttons.update({
                 'simulate': {
@@ -133,6 +150,10 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
                     },
                 'draft': {
                     'invisible': Eval('state') != 'queued',
+                    'depends': ['state'],
+                    },
+                'undo': {
+                    'invisible': Eval('state') != 'done',
                     'depends': ['state'],
                     },
                 })
@@ -197,13 +218,16 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     def view_attributes(cls):
         return super().view_attributes() + [
             ('/tree', 'visual',
-                If(Eval('state') == 'done', 'muted',
+                If(Eval('state').in_(['done', 'undone']), 'muted',
                     If(Bool(Eval('problems')) | Bool(Eval('failure')),
                         'danger', '')), ['state', 'problems', 'failure']),
             ('/form//group[@id="problems"]', 'states', {
                     'invisible': ~Bool(Eval('problems'))}, ['problems']),
             ('/form//group[@id="failure"]', 'states', {
                     'invisible': ~Bool(Eval('failure'))}, ['failure']),
+            ('/form//group[@id="undoing"]', 'states', {
+                    'invisible': ~Eval('state').in_(['done', 'undone'])},
+                ['state']),
             ]
 
     @classmethod
@@ -215,7 +239,8 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
     @classmethod
     def copy(cls, records, default=None):
         default = {} if default is None else default.copy()
-        default.setdefault('lines', None)
+        for name in ['lines', 'moves', 'movements', 'undo_reason']:
+            default.setdefault(name, None)
         return super().copy(records, default=default)
 
     # The simulation
@@ -240,8 +265,10 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
                     'problems': bulleted(plan.get_problems()) or None})
 
     @classmethod
-    def _keep(cls, record, plan, values):
-        "Write what becomes of the envelope, line by line and in all."
+    def _keep(cls, record, plan, values, new=None):
+        """Write what becomes of the envelope, line by line and in all, with
+        the ``new`` commitments by commitment."""
+        new = new or {}
         Line = Pool().get('grant.envelope.carry_over.line')
         Line.delete(list(record.lines))
         for sub in grouped_slice(plan.lines, SLICE):
@@ -250,6 +277,9 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
                         'commitment': line.commitment.id,
                         'left': line.left,
                         'reason': line.reason,
+                        'carried_to': (
+                            new[line.commitment].id
+                            if line.commitment in new else None),
                         **{n: getattr(line, n) for n in PlannedLine.parts},
                         } for line in sub])
         cls.write([record], {
@@ -337,27 +367,37 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
             plan = record.get_plan()
             if problems := plan.get_problems():
                 raise CarryOverError(record._refusal(bulleted(problems)))
-            cls._move(plan, record.reference)
+            new = cls._move(record, plan)
         cls._finish([record])
         with without_check_access():
-            cls._keep(cls(record.id), plan, {})
+            cls._keep(cls(record.id), plan, {}, new)
 
     @classmethod
-    def _move(cls, plan, reference):
-        "Move what the plan says, so that no ceiling is passed on the way."
+    def _move(cls, record, plan):
+        """Move what the plan says, so that no ceiling is passed on the way;
+        return the new commitments by commitment."""
         pool = Pool()
         Commitment = pool.get('grant.commitment')
         Envelope = pool.get('grant.envelope')
         Instalment = pool.get('grant.instalment')
         Movement = pool.get('grant.envelope.movement')
-        given, taken = plan.get_movements(reference)
-        Movement.create(given)
-        Commitment.carry_to(plan.bare, plan.targets)
-        Instalment.move(
-            Instalment.claim(plan.instalments), plan.sources, plan.targets,
-            plan.year)
-        Movement.create(taken)
+        Move = pool.get('grant.envelope.carry_over.move')
+        given, taken = plan.get_movements(record.reference)
+        Movement.create([{**v, 'carry_over': record.id} for v in given])
+        new = Commitment.carry_to(plan.bare, plan.targets)
+        instalments = Instalment.claim(plan.instalments)
+        Move.create([{
+                    'carry_over': record.id,
+                    'instalment': i.id,
+                    'commitment': i.commitment.id if i.commitment else None,
+                    'exercise': i.exercise,
+                    'state': i.state,
+                    } for i in instalments])
+        new |= Instalment.move(
+            instalments, plan.sources, plan.targets, plan.year)
+        Movement.create([{**v, 'carry_over': record.id} for v in taken])
         Envelope.check_payment_credits({plan.envelope, plan.target})
+        return new
 
     @classmethod
     @transition('done')
@@ -372,6 +412,140 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
         Pool().get('grant.event').add([{
                     'record': r, 'name': 'done_by', 'after': user,
                     'reason': r.reference,
+                    } for r in records])
+
+    # The undoing
+
+    @classmethod
+    @ModelView.button
+    def undo(cls, records):
+        """Bring back what was carried over, while nothing of it was used.
+
+        Raise ``CompletenessError`` without a reason, ``CarryOverError`` with
+        what prevents it.
+        """
+        cls._check_user()
+        records = cls.claim(records)
+        cls.check_button(records, 'undo')
+        for record in records:
+            if not (record.undo_reason or '').strip():
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_envelope_undo_reason',
+                        envelope=record.envelope.rec_name,
+                        year=record.year))
+            cls._bring_back(record)
+        cls._end_undo(records)
+
+    @classmethod
+    @without_check_access
+    def _bring_back(cls, record):
+        "Bring back what the claimed record carried over, all or nothing."
+        pool = Pool()
+        Envelope = pool.get('grant.envelope')
+        Instalment = pool.get('grant.instalment')
+        Envelope.claim(sorted(
+                {record.envelope, record.target}, key=lambda e: e.id))
+        Instalment.claim([m.instalment for m in record.moves])
+        record = cls(record.id)
+        problems = record.get_undo_problems()
+        if not problems:
+            try:
+                record._move_back()
+            except CeilingError as error:
+                problems = [error.message]
+        if problems:
+            raise CarryOverError(gettext(
+                    'pacte_grants.msg_envelope_undo_refused',
+                    envelope=record.envelope.rec_name, year=record.year,
+                    reasons=bulleted(problems)))
+
+    def get_undo_problems(self):
+        """Return, in sentences, what of the target was used since, or what
+        of the envelope does not wait for it any more."""
+        new = {li.carried_to for li in self.lines if li.carried_to}
+        if not (self.moves or new):
+            return [gettext('pacte_grants.msg_envelope_undo_unknown')]
+        problems = []
+        for move in self.moves:
+            problems.extend(move.get_problems())
+        moved = {m.instalment for m in self.moves}
+        for line in self.lines:
+            if line.carried_to:
+                problems.extend(line.get_undo_problems(moved))
+        return problems
+
+    def _move_back(self):
+        "Undo what ``_move`` did, in the other order."
+        pool = Pool()
+        Commitment = pool.get('grant.commitment')
+        Envelope = pool.get('grant.envelope')
+        Event = pool.get('grant.event')
+        Instalment = pool.get('grant.instalment')
+        Movement = pool.get('grant.envelope.movement')
+        today = pool.get('ir.date').today()
+        # What each exercise of each envelope was given, back
+        back = defaultdict(lambda: [Decimal(0), Decimal(0)])
+        for movement in self.movements:
+            amounts = back[movement.envelope, movement.payment_year]
+            amounts[0] -= movement.amount
+            amounts[1] -= movement.payment_credit
+
+        def shift(filter_):
+            Movement.create([{
+                        'carry_over': self.id,
+                        'envelope': envelope.id,
+                        'kind': 'carry_over',
+                        'date': today,
+                        'amount': amount,
+                        'payment_year': year,
+                        'payment_credit': credit,
+                        'reference': gettext(
+                            'pacte_grants.msg_envelope_undo_reference',
+                            reference=self.reference or self.rec_name),
+                        } for (envelope, year), (amount, credit)
+                    in sorted(back.items(), key=lambda b: b[0][1])
+                    if (amount or credit) and filter_(amount, credit)])
+
+        shift(lambda amount, credit: amount > 0 or credit > 0)
+        lines = [li for li in self.lines if li.carried_to]
+        events, to_write = [], []
+        for move in self.moves:
+            instalment = move.instalment
+            if instalment.state == 'cancelled':
+                continue
+            values = {'exercise': move.exercise}
+            if instalment.commitment:
+                values['commitment'] = (
+                    move.commitment.id if move.commitment else None)
+            to_write.extend(([instalment], values))
+            events.append({
+                    'record': instalment, 'name': 'exercise',
+                    'before': self.target, 'after': self.envelope,
+                    'reason': self.undo_reason,
+                    })
+        if to_write:
+            Instalment.write(*to_write)
+        if lines:
+            Commitment.release([li.carried_to for li in lines])
+            Commitment.write(*[
+                    part for li in lines for part in (
+                        [li.commitment],
+                        {'amount': li.commitment.amount + li.carried})])
+        Event.add(events)
+        shift(lambda amount, credit: not (amount > 0 or credit > 0))
+        Envelope.check_payment_credits({self.envelope, self.target})
+
+    @classmethod
+    @transition('undone')
+    def _end_undo(cls, records):
+        user = acting_user(gettext('pacte_grants.msg_act_carry_over'))
+        cls.write(records, {
+                'undone_on': Pool().get('ir.date').today(),
+                'undone_by': user.id,
+                })
+        Pool().get('grant.event').add([{
+                    'record': r, 'name': 'undone_by', 'after': user,
+                    'reason': r.undo_reason,
                     } for r in records])
 
     def _refusal(self, reasons):
@@ -412,6 +586,9 @@ class EnvelopeCarryOverLine(ModelSQL, ModelView):
     to_release = _total(
         "To Release", "What no payment is expected from any more.")
     reason = fields.Text("Why the Rest Stays", readonly=True)
+    carried_to = fields.Many2One(
+        'grant.commitment', "Goes On In", readonly=True, ondelete='RESTRICT',
+        help="The commitment on the envelope of the next exercise.")
 
     @classmethod
     def __setup__(cls):
@@ -447,6 +624,33 @@ class EnvelopeCarryOverLine(ModelSQL, ModelView):
     def search_commitment(cls, name, clause):
         return [('commitment.' + clause[0], *clause[1:])]
 
+    def get_undo_problems(self, moved):
+        """Return, in sentences, why the commitment on the target cannot go
+        back; ``moved`` are the instalments that went there with it."""
+        Commitment = Pool().get('grant.commitment')
+        new, source = self.carried_to, self.commitment
+        names = {'commitment': new.rec_name, 'envelope': new.envelope.rec_name}
+        if [c for c in new.carried_to if c.state == 'committed']:
+            return [gettext('pacte_grants.msg_envelope_undo_again', **names)]
+        if new.state != 'committed' or new.amount != self.carried:
+            return [gettext(
+                    'pacte_grants.msg_envelope_undo_amount', **names,
+                    amount=money(new.amount), carried=money(self.carried))]
+        problems = []
+        if source.state != 'committed':
+            problems.append(gettext(
+                    'pacte_grants.msg_envelope_undo_released',
+                    commitment=source.rec_name,
+                    envelope=source.envelope.rec_name))
+        drawn = {
+            i for i in Commitment(new.id).instalments
+            if i not in moved and i.state != 'cancelled'}
+        problems.extend(
+            gettext('pacte_grants.msg_envelope_undo_used',
+                instalment=i.rec_name, state=i.state_label)
+            for i in sorted(drawn, key=lambda i: i.id))
+        return problems
+
     def get_rec_name(self, name):
         return self.commitment.rec_name
 
@@ -463,6 +667,85 @@ class EnvelopeCarryOverLine(ModelSQL, ModelView):
                         If(Eval('accrued', 0) > 0, '', 'success'))),
                 ['accrued', 'held', 'to_release']),
             ]
+
+
+class EnvelopeCarryOverMove(GuardMixin, ModelSQL, ModelView):
+    "Where an instalment was before its envelope was carried over."
+    __name__ = 'grant.envelope.carry_over.move'
+    __string__ = "Payment of a Carry-over"
+
+    carry_over = fields.Many2One(
+        'grant.envelope.carry_over', "Carry-over", required=True,
+        readonly=True, ondelete='CASCADE')
+    instalment = fields.Many2One(
+        'grant.instalment', "Payment", required=True, readonly=True,
+        ondelete='CASCADE')
+    commitment = fields.Many2One(
+        'grant.commitment', "Commitment Before", readonly=True,
+        ondelete='RESTRICT')
+    exercise = fields.Integer("Exercise Before", readonly=True)
+    state = fields.Selection(
+        'get_states', "State Before", readonly=True, sort=False)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls.__access__.add('carry_over')
+        cls._sql_indexes.update({
+                Index(table, (table.carry_over, Index.Equality())),
+                Index(table, (table.instalment, Index.Equality())),
+                })
+
+    @classmethod
+    def get_states(cls):
+        Instalment = Pool().get('grant.instalment')
+        return Instalment.fields_get(['state'])['state']['selection']
+
+    def get_rec_name(self, name):
+        return self.instalment.rec_name
+
+    @classmethod
+    def search_rec_name(cls, name, clause):
+        return [('instalment.rec_name', *clause[1:])]
+
+    def get_problems(self):
+        "Return, in sentences, what was done since with the instalment."
+        instalment = self.instalment
+        names = {
+            'instalment': instalment.rec_name,
+            'state': instalment.state_label}
+        if instalment.state == 'cancelled':
+            # It asks nothing of either envelope.
+            return []
+        if (instalment.state not in MOVED
+                or MOVED.index(instalment.state) > MOVED.index(self.state)):
+            return [gettext('pacte_grants.msg_envelope_undo_used', **names)]
+        if (payment := instalment.payment) and payment.group:
+            return [gettext(
+                    'pacte_grants.msg_batch_already', **names,
+                    batch=payment.group.rec_name)]
+        # What was sent back to the officer keeps where it goes.
+        if instalment.exercise not in {None, self.carry_over.year}:
+            return [gettext(
+                    'pacte_grants.msg_envelope_undo_moved', **names,
+                    exercise=instalment.exercise)]
+        return []
+
+
+class Movement(GuardMixin, metaclass=PoolMeta):
+    __name__ = 'grant.envelope.movement'
+
+    carry_over = fields.Many2One(
+        'grant.envelope.carry_over', "Carry-over", readonly=True,
+        ondelete='RESTRICT')
+
+
+class Commitment(metaclass=PoolMeta):
+    __name__ = 'grant.commitment'
+
+    instalments = fields.One2Many(
+        'grant.instalment', 'commitment', "Payments", readonly=True)
 
 
 class Prepare(Wizard):

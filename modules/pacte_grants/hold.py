@@ -28,7 +28,7 @@ from .convention import LIVE_STATES
 from .exceptions import (
     CompletenessError, DutyError, PeriodError, SettingsError)
 from .mixin import WorkflowMixin, acting_user, transition
-from .schedule import _add_days
+from .schedule import WAITING, _add_days
 from .search import search_flag
 from .sums import SLICE
 
@@ -647,6 +647,10 @@ class Instalment(_SuspendedMixin, metaclass=PoolMeta):
         'get_suspended_since')
     holds = fields.Function(
         fields.Many2Many('grant.hold', None, None, "Holds"), 'get_holds')
+    can_pay = fields.Function(fields.Char(
+            "May It Be Paid?",
+            help="What is missing before it is paid and who can lift it."),
+        'get_can_pay')
     held_days = fields.Function(fields.Integer(
             "Days Suspended",
             help="The days that holds added to the delay of payment."),
@@ -687,6 +691,23 @@ class Instalment(_SuspendedMixin, metaclass=PoolMeta):
         return {
             i.id: [h.id for h in reversed(holds[i.id])]
             for i in instalments}
+
+    @classmethod
+    def get_can_pay(cls, instalments, name):
+        Blocker = Pool().get('grant.instalment.blocker')
+        found = cls._find_blockers(instalments)
+        descriptions = Blocker.get_description(
+            [b for blockers in found.values() for b in blockers],
+            'description')
+        answers = {}
+        for instalment in instalments:
+            reasons = [descriptions[b.id] for b in found[instalment.id]]
+            if instalment.state not in WAITING:
+                reasons = [gettext(
+                        'pacte_grants.msg_pay_instalment_state',
+                        state=instalment.state_label)]
+            answers[instalment.id] = _answer(reasons)
+        return answers
 
     @classmethod
     def get_due_since(cls, instalments, names):
@@ -792,6 +813,7 @@ class Convention(_SuspendedMixin, metaclass=PoolMeta):
         obstacles = Party.get_payment_obstacles(
             list({c.party for c in conventions}))
         own = Hold.get_effective_on('convention', conventions)
+        schedules = cls._get_schedules(conventions)
         answers = {}
         for convention in conventions:
             reasons = []
@@ -800,15 +822,55 @@ class Convention(_SuspendedMixin, metaclass=PoolMeta):
                         'pacte_grants.msg_pay_convention_state',
                         state=convention.state_label))
             reasons += [h.describe_hold() for h in own[convention.id]]
-            answers[convention.id] = _answer(
-                reasons + obstacles[convention.party.id])
+            reasons += obstacles[convention.party.id]
+            answers[convention.id] = (
+                _answer(reasons) if reasons
+                else _answer_schedule(schedules[convention.id]))
         return answers
+
+    @classmethod
+    @without_check_access
+    def _get_schedules(cls, conventions):
+        """Return, by the id of each convention, its instalments that wait
+        with what blocks each of them, in words."""
+        Instalment = Pool().get('grant.instalment')
+        schedules = defaultdict(list)
+        for sub in grouped_slice(conventions, SLICE):
+            instalments = Instalment.search([
+                    ('convention', 'in', [c.id for c in sub]),
+                    ('state', 'in', WAITING)])
+            found = Instalment._find_blockers(instalments)
+            for instalment in instalments:
+                schedules[instalment.convention.id].append((
+                        instalment, list(dict.fromkeys(
+                                b.code_string
+                                for b in found[instalment.id]))))
+        return schedules
 
 
 def _answer(reasons):
     if not reasons:
         return gettext('pacte_grants.msg_pay_yes')
     return gettext('pacte_grants.msg_pay_no', reasons=' ; '.join(reasons))
+
+
+def _answer_schedule(schedule):
+    "Return whether the instalments, each with what blocks it, may be paid."
+    if not schedule:
+        return _answer([gettext('pacte_grants.msg_pay_nothing')])
+    blocked = [
+        gettext('pacte_grants.msg_pay_instalment',
+            instalment=f'{i.kind_string} {i.tranche.year}',
+            reasons=', '.join(reasons))
+        for i, reasons in schedule if reasons]
+    if len(blocked) in {0, len(schedule)}:
+        return _answer(blocked)
+    free = [
+        f'{i.kind_string} {i.tranche.year}'
+        for i, reasons in schedule if not reasons]
+    return gettext(
+        'pacte_grants.msg_pay_partly',
+        free=', '.join(free), blocked=' ; '.join(blocked))
 
 
 class Party(_SuspendedMixin, metaclass=PoolMeta):

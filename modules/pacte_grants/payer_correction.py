@@ -6,17 +6,24 @@ The payment that failed stays; the next one has its own line in a new batch.
 """
 from collections import defaultdict
 
+from sql import Literal, Null
+from sql.aggregate import Max
+from sql.operators import Exists
+
 from trytond.i18n import gettext
 from trytond.model import ModelView, fields
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval
-from trytond.transaction import check_access, without_check_access
+from trytond.tools import grouped_slice, reduce_ids
+from trytond.transaction import (
+    Transaction, check_access, without_check_access)
 from trytond.wizard import Button, StateTransition, StateView, Wizard
 
 from .exceptions import CompletenessError, DutyError
 from .mixin import acting_user
 from .payer_return import DESKS
 from .search import search_flag
+from .sums import SLICE
 
 _DESK_GROUPS = {
     'officer': ['group_officer', 'group_manager'],
@@ -42,6 +49,13 @@ class Instalment(metaclass=PoolMeta):
             "To Correct",
             help="The payer rejected it and nobody has corrected it yet."),
         'on_change_with_to_correct', searcher='search_to_correct')
+    to_settle = fields.Function(fields.Boolean(
+            "Answer to Settle",
+            help="The payer says that it is done, but its answers "
+            "contradict each other or do not fit the batch."),
+        'get_to_settle', searcher='search_to_settle')
+    unfit_answer = fields.Function(
+        fields.Text("Answer That Does Not Fit"), 'get_to_settle')
 
     @classmethod
     def __setup__(cls):
@@ -70,7 +84,77 @@ class Instalment(metaclass=PoolMeta):
             ('//group[@id="correction"]', 'states', {
                     'invisible': ~Eval('to_correct', False),
                     }, ['to_correct']),
+            ('//group[@id="settlement"]', 'states', {
+                    'invisible': ~Eval('to_settle', False),
+                    }, ['to_settle']),
             ]
+
+    @classmethod
+    def _unfit_answers(cls):
+        """Return the tables of the payments and of the payer's answers, their
+        join and the condition: the payment was sent, and the last word of the
+        payer on one of its lines, paid or rejected, was not applied."""
+        pool = Pool()
+        Answer = pool.get('grant.return.line')
+        payment = pool.get('account.payment').__table__()
+        line = pool.get('grant.batch.line').__table__()
+        answer, newer = Answer.__table__(), Answer.__table__()
+        join = (payment
+            .join(line, condition=line.payment == payment.id)
+            .join(answer, condition=answer.line == line.id))
+        where = (
+            (payment.state == 'processing')
+            & (payment.instalment != Null)
+            & (answer.verdict == 'mismatch')
+            & answer.status.in_(['paid', 'rejected'])
+            & ~Exists(newer.select(Literal(1),
+                    where=(newer.line == line.id)
+                    & (newer.id > answer.id)
+                    & (newer.verdict == 'applied'))))
+        return payment, answer, join, where
+
+    @classmethod
+    @without_check_access
+    def get_to_settle(cls, instalments, names):
+        Answer = Pool().get('grant.return.line')
+        cursor = Transaction().connection.cursor()
+        payment, answer, join, where = cls._unfit_answers()
+        found = {}
+        for sub in grouped_slice(
+                [i.id for i in instalments if i.state == 'paying'], SLICE):
+            cursor.execute(*join.select(
+                    payment.instalment, Max(answer.id),
+                    where=where & reduce_ids(payment.instalment, list(sub)),
+                    group_by=[payment.instalment]))
+            found.update(cursor.fetchall())
+        texts = {}
+        if 'unfit_answer' in names:
+            texts = {
+                a.id: a.anomaly
+                for a in Answer.browse(list(found.values()))}
+        values = {
+            'to_settle': {i.id: i.id in found for i in instalments},
+            'unfit_answer': {
+                i.id: texts.get(found.get(i.id)) for i in instalments},
+            }
+        return {name: values[name] for name in names}
+
+    @classmethod
+    def search_to_settle(cls, name, clause):
+        payment, _, join, where = cls._unfit_answers()
+        query = join.select(payment.instalment, where=where)
+        return search_flag(
+            clause, [('id', 'in', query)], [('id', 'not in', query)])
+
+    @classmethod
+    def get_blockers(cls, instalments, names):
+        result = super().get_blockers(instalments, names)
+        if 'whose_turn' in names:
+            settled = cls.get_to_settle(instalments, ['to_settle'])
+            for id_, to_settle in settled['to_settle'].items():
+                if to_settle:
+                    result['whose_turn'][id_] = 'finance'
+        return result
 
     @fields.depends('state', 'return_cause', 'return_status')
     def on_change_with_to_correct(self, name=None):

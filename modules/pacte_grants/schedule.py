@@ -27,14 +27,16 @@ from .condition import FULFILLED
 from .convention import LIVE_STATES, OPEN_STATES, AgreedChildMixin
 from .exceptions import CeilingError, CompletenessError, FrozenError
 from .mixin import (
-    FrozenByMixin, OfConventionMixin, WorkflowMixin, transition)
+    FrozenByMixin, OfConventionMixin, WorkflowMixin, thaw, transition)
 from .party import PUBLIC_KINDS
 from .scheme import INSTALMENT_KINDS
 from .search import search_flag
-from .sums import SLICE, read_sums, split, split_rest
+from .sums import SLICE, read_sums, split_anew, split_rest
 from .trigger import EVENTS, TriggerMixin
 
 LIVE = ['planned', 'certified', 'approved', 'paying', 'paid']
+# What may be blocked
+WAITING = ['planned', 'certified', 'approved']
 
 _Base = namedtuple(
     '_Base', ['instalment', 'convention', 'tranche', 'join', 'waiting'])
@@ -57,8 +59,9 @@ class Instalment(
         WorkflowMixin, FrozenByMixin, sequence_ordered(), ModelSQL, ModelView):
     __name__ = 'grant.instalment'
     _agreed_with = [
-        'convention', 'tranche', 'kind', 'amount', 'trigger', 'delay', 'date',
-        'trigger_share', 'trigger_condition', 'trigger_indicator']
+        'convention', 'tranche', 'kind', 'amount', 'fixed_amount', 'trigger',
+        'delay', 'date', 'trigger_share', 'trigger_condition',
+        'trigger_indicator']
     _amounts = ('amount',)
     _frozen_by = 'convention'
     _parent_states = OPEN_STATES
@@ -93,6 +96,10 @@ class Instalment(
     kind_string = kind.translated('kind')
     amount = Monetary(
         "Amount", currency='currency', digits='currency', required=True)
+    fixed_amount = fields.Boolean(
+        "Fixed Amount",
+        help="Stays the same when the amount of the year changes; the other "
+        "instalments share the rest.")
     conditions = fields.Many2Many(
         'grant.condition-grant.instalment', 'instalment', 'condition',
         "Partner's Undertakings", readonly=True,
@@ -186,6 +193,15 @@ class Instalment(
     def default_state(cls):
         return 'planned'
 
+    @classmethod
+    def default_fixed_amount(cls):
+        return False
+
+    @classmethod
+    def content_names(cls):
+        # How a later change is shared out is not what the text says.
+        return [n for n in super().content_names() if n != 'fixed_amount']
+
     def get_rec_name(self, name):
         return (
             f'{self.convention.number} – {self.kind_string} '
@@ -196,12 +212,18 @@ class Instalment(
         return [('convention.rec_name', *clause[1:])]
 
     @classmethod
-    def get_blockers(cls, instalments, names):
-        Blocker = Pool().get('grant.instalment.blocker')
+    def _find_blockers(cls, instalments):
+        "Return by id what stands in the way of each, in order."
         found = defaultdict(list)
-        for blocker in Blocker.search([
+        for blocker in Pool().get('grant.instalment.blocker').search([
                     ('instalment', 'in', [i.id for i in instalments])]):
             found[blocker.instalment.id].append(blocker)
+        return found
+
+    @classmethod
+    def get_blockers(cls, instalments, names):
+        Blocker = Pool().get('grant.instalment.blocker')
+        found = cls._find_blockers(instalments)
         descriptions = {}
         if 'blocker_text' in names:
             descriptions = Blocker.get_description(
@@ -471,7 +493,7 @@ class Instalment(
         template = scheme.instalments
         if not template:
             return [{
-                    'kind': 'single', 'amount': amount,
+                    'kind': 'single', 'amount': amount, 'fixed_amount': False,
                     'trigger': cls.default_trigger(),
                     'delay': cls.default_delay(), 'date': None,
                     }]
@@ -479,6 +501,7 @@ class Instalment(
         return [{
                 'kind': line.kind,
                 'amount': part,
+                'fixed_amount': bool(amount and line.amount),
                 'trigger': line.trigger,
                 'delay': line.delay if line.trigger != 'date' else 0,
                 'trigger_share': line.trigger_share,
@@ -492,26 +515,22 @@ class Instalment(
     @classmethod
     def resplit(cls, tranches):
         """Bring the planned instalments of the tranches to the amounts of
-        the tranches, in their former proportions."""
+        the tranches: the fixed ones stay, the others share the rest in their
+        former proportions.
+
+        Raise ``CeilingError`` if the schedule of one does not allow it.
+        """
         to_save = []
         for tranche in tranches:
-            planned = [i for i in tranche.instalments if i.state == 'planned']
-            done = sum(
-                (i.amount for i in tranche.instalments
-                    if i.state in LIVE and i.state != 'planned'), Decimal(0))
-            rest = tranche.amount - tranche.reduction - done
-            if not planned:
-                if rest:
-                    raise CeilingError(gettext(
-                            'pacte_grants.msg_schedule_nothing_planned',
-                            tranche=tranche.rec_name))
-                continue
-            shares = [i.amount for i in planned]
-            if not any(shares):
-                shares = [Decimal(1)] * len(planned)
-            for instalment, part in zip(
-                    planned, split(rest, shares), strict=True):
+            if gap := tranche.get_schedule_gap(tranche.amount):
+                raise CeilingError(gap)
+            planned = tranche.planned
+            parts = tranche.split_planned(tranche.amount)
+            for instalment, part in zip(planned, parts, strict=True):
                 instalment.amount = part
+                if not tranche.amount:
+                    # Nothing is left of the year that could be fixed.
+                    instalment.fixed_amount = False
                 to_save.append(instalment)
         cls.save(to_save)
 
@@ -728,7 +747,7 @@ class Blocker(ModelSQL, ModelView):
             .join(convention,
                 condition=instalment.convention == convention.id)
             .join(tranche, condition=instalment.tranche == tranche.id))
-        where = instalment.state.in_(['planned', 'certified', 'approved'])
+        where = instalment.state.in_(WAITING)
         return _Base(instalment, convention, tranche, join, where)
 
     @classmethod
@@ -1170,6 +1189,53 @@ class Tranche(metaclass=PoolMeta):
             (i.amount for i in self.instalments
                 if i.state in LIVE and i.state != 'planned'), Decimal(0))
 
+    def split_planned(self, amount):
+        """Return what each planned instalment gets once the tranche is of
+        the amount (Decimal, euros), or ``None`` if their fixed amounts do
+        not allow it."""
+        planned = self.planned
+        if not planned:
+            return []
+        return split_anew(
+            amount - self.fixed, [i.amount for i in planned],
+            [bool(amount) and i.fixed_amount for i in planned])
+
+    def get_schedule_gap(self, amount):
+        """Return why the schedule does not follow the tranche to the amount
+        (Decimal, euros), in a sentence, or ``None``."""
+        names = {'tranche': self.rec_name, 'amount': money(amount)}
+        planned = self.planned
+        rest = amount - self.fixed
+        if not planned:
+            if rest:
+                return gettext(
+                    'pacte_grants.msg_schedule_nothing_planned', **names)
+            return None
+        if rest < 0:
+            return gettext(
+                'pacte_grants.msg_schedule_below_paid',
+                done=money(self.fixed), **names)
+        if self.split_planned(amount) is not None:
+            return None
+        fixed = sum((i.amount for i in planned if i.fixed_amount), Decimal(0))
+        names.update(fixed=money(fixed), rest=money(rest))
+        if fixed < rest:
+            return gettext('pacte_grants.msg_schedule_fixed_rest', **names)
+        if self.fixed:
+            return gettext(
+                'pacte_grants.msg_schedule_fixed_paid',
+                done=money(self.fixed), **names)
+        return gettext('pacte_grants.msg_schedule_fixed', **names)
+
+    @classmethod
+    def loosen(cls, tranches):
+        """Let the fixed amounts that are still planned follow the tranches
+        like the others; called with what is frozen thawed."""
+        Instalment = Pool().get('grant.instalment')
+        Instalment.write(
+            [i for t in tranches for i in t.planned if i.fixed_amount],
+            {'fixed_amount': False})
+
     @classmethod
     def _set_amounts(cls, tranches, amounts):
         pool = Pool()
@@ -1245,6 +1311,17 @@ class Convention(metaclass=PoolMeta):
     instalments = fields.One2Many(
         'grant.instalment', 'convention', "Schedule",
         states={'readonly': ~Eval('state').in_(list(OPEN_STATES))})
+
+    @classmethod
+    def set_voted_amount(cls, convention, year, amount):
+        # A vote is recorded as it was: fixed amounts that it does not leave
+        # room for give way, and both sides confirm the new schedule.
+        Tranche = Pool().get('grant.tranche')
+        with thaw():
+            Tranche.loosen([
+                    t for t in cls(convention.id).tranches
+                    if t.year == year and t.split_planned(amount) is None])
+        super().set_voted_amount(convention, year, amount)
 
     def get_agreement_reasons(self):
         Tranche = Pool().get('grant.tranche')

@@ -183,6 +183,19 @@ class Scheme(
         bool_op = 'AND' if operator.startswith(('!', 'not ')) else 'OR'
         return [bool_op, ('code', *clause[1:]), ('name', *clause[1:])]
 
+    def get_balance(self, amount):
+        """Return what the template of payments leaves to the balance of a
+        year of the amount (Decimal, euros): the whole of a single payment."""
+        if not self.instalments:
+            return amount
+        rest = max(amount - sum(
+                (line.amount or 0 for line in self.instalments), Decimal(0)),
+            Decimal(0))
+        balance = sum(
+            (line.amount or rest * line.share for line in self.instalments
+                if line.kind in {'balance', 'single'}), Decimal(0))
+        return min(balance, amount)
+
     def compute_amount(self, eligible_cost):
         """Return the amount (euros) that the scale gives for the eligible
         cost, or ``None`` if the scheme has no scale."""

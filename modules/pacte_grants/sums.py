@@ -56,3 +56,24 @@ def split_rest(amount, fixed, shares, digits=2):
         if part is None]
     parts = iter(split(rest, wanted, digits) if wanted else [])
     return [next(parts) if part is None else part for part in fixed]
+
+
+def split_anew(amount, parts, fixed, digits=2):
+    """Return ``amount`` (Decimal, euros) cut into as many parts: those that
+    are ``fixed`` (a boolean for each) stay, the others share what they leave
+    as before, equally if they were all zero.
+
+    Return ``None`` if the fixed parts exceed it, or if nothing takes what
+    they leave.
+    """
+    free = [
+        part for part, stays in zip(parts, fixed, strict=True) if not stays]
+    rest = amount - (sum(parts) - sum(free))
+    if rest < 0 or (rest and not free):
+        return None
+    shares = parts if any(free) else [Decimal(1)] * len(parts)
+    return split_rest(
+        amount,
+        [part if stays else None
+            for part, stays in zip(parts, fixed, strict=True)],
+        shares, digits)

@@ -46,6 +46,20 @@ def _total(cents):
     return Coalesce(Sum(cents), 0)
 
 
+def get_origin():
+    "The commitment that was voted, by commitment carried over from it."
+    Commitment = Pool().get('grant.commitment')
+    first, child = Commitment.__table__(), Commitment.__table__()
+    origin = With('commitment', 'root', recursive=True)
+    origin.query = first.select(
+        first.id, first.id, where=first.carried_from == Null)
+    origin.query |= child.join(
+        origin, condition=child.carried_from == origin.commitment
+        ).select(child.id, origin.root)
+    origin.query.all_ = True
+    return origin
+
+
 class Context(ModelView):
     "The exercise that is closed."
     __name__ = 'grant.year_end.context'
@@ -139,7 +153,7 @@ class Statement(CompanyMixin, ModelSQL, ModelView):
         envelope = pool.get('grant.envelope').__table__()
         application = pool.get('grant.application').__table__()
         convention = pool.get('grant.convention').__table__()
-        origin = cls._origin()
+        origin = get_origin()
         moved = cls._moved(exercise)
         vote = cls._votes()
         drawn = cls._drawn(start, end)
@@ -248,20 +262,6 @@ class Statement(CompanyMixin, ModelSQL, ModelView):
             where=rooms.current
             | (left > 0) | (rooms.ordered > 0) | (rooms.paid > 0),
             with_=[origin, moved])
-
-    @staticmethod
-    def _origin():
-        "The commitment that was voted, by commitment carried over from it."
-        Commitment = Pool().get('grant.commitment')
-        first, child = Commitment.__table__(), Commitment.__table__()
-        origin = With('commitment', 'root', recursive=True)
-        origin.query = first.select(
-            first.id, first.id, where=first.carried_from == Null)
-        origin.query |= child.join(
-            origin, condition=child.carried_from == origin.commitment
-            ).select(child.id, origin.root)
-        origin.query.all_ = True
-        return origin
 
     @staticmethod
     def _moved(exercise):

@@ -4,6 +4,7 @@
 import datetime as dt
 from decimal import Decimal
 
+from dateutil.relativedelta import relativedelta
 from trytond.pool import Pool
 
 from .envelopes import ENVELOPES
@@ -28,6 +29,32 @@ def prepare_closing(world):
                 'reference': f"État des restes à payer {year}",
                 })
     _receive_attestations(world)
+    _claim_without_report(world)
+
+
+def _claim_without_report(world):
+    """The Département waits for reports for a shorter time than the
+    parameter that is delivered; the daily task looks what is owed (L30).
+
+    Reports are due in June: there is none to miss in the first half of a
+    year.
+    """
+    today = world.calendar.today
+    since = today.replace(day=1) - relativedelta(months=1)
+    if since.year < today.year or since.month < 7:
+        return
+    with world.office.installation():
+        Parameter = Pool().get('grant.parameter')
+        delivered, = Parameter.search([('code', '=', 'L30_NO_REPORT_DELAY')])
+        Parameter.create([{
+                    'code': delivered.code,
+                    'name': delivered.name,
+                    'unit': delivered.unit,
+                    'value': Decimal(1),
+                    'valid_from': since,
+                    'source': "Règlement départemental des aides",
+                    }])
+        Pool().get('grant.recovery').propose_daily()
 
 
 def _receive_attestations(world):

@@ -6,7 +6,8 @@
 ``sessions`` are the sessions to which it goes (dates.py); the others have
 none.  ``pay`` says how far each instalment has gone, in the order of the
 schedule: certified, half (the first of two approvals), approved, paying,
-paid, rejected, returned, cancelled.  Amounts are whole euros.
+suspended (by the payer), mixed (contradictory answers), paid, rejected,
+returned, cancelled.  Amounts are whole euros.
 """
 from dataclasses import dataclass, field
 
@@ -107,6 +108,10 @@ DOSSIERS = [
         "Ouverture d’un créneau hebdomadaire aux résidents d’un foyer de "
         "vie et formation de deux encadrants.",
         3600, 1800, 'closed', 1800, ('S1',), pay=('paid',)),
+    # Its report never came
+    Dossier('MEMO', 'fosses', "Paroles de fond",
+        "Lectures publiques de lettres de mineurs.",
+        5200, 2600, 'notify', 2600, ('S1',), pay=('paid',), days=40),
     Dossier('PEDU', 'tilleuls', "Un journal au collège",
         "Éducation aux médias : douze élèves de quatrième créent un journal "
         "imprimé et sonore.",
@@ -241,7 +246,8 @@ DOSSIERS = [
     Dossier('PATR', 'therouanne', "Mise en valeur du site archéologique",
         "Consolidation des vestiges de la cathédrale, cheminement "
         "accessible et panneaux d’interprétation.",
-        175000, 52000, 'notify', 52000, ('S4',), pay=('paying',),
+        175000, 52000, 'notify', 52000, ('S4',), pay=('suspended',),
+        pay_reason="Pièce absente : attestation de démarrage des travaux.",
         days=380, channel='paper'),
     Dossier('JINI', 'nolan', "Réparer plutôt que jeter",
         "Quatre jeunes du quartier montent un atelier mobile de réparation "
@@ -296,6 +302,9 @@ DOSSIERS = [
     Dossier('MEMO', 'houdain', "Les voix de la mine",
         "Collecte de témoignages et balade sonore dans la cité minière.",
         8600, 4300, 'notify', 4300, ('S5',), pay=('paying',)),
+    Dossier('MEMO', 'saint_venant', "Le clocher raconté par ses habitants",
+        "Collecte de souvenirs, concert et visites du chantier.",
+        7200, 3600, 'notify', 3600, ('S5',), pay=('mixed',)),
     Dossier('EQSP', 'heuchin', "Rénovation du terrain multisport",
         "Sol coulé, buts et panneaux, accès pour les personnes à mobilité "
         "réduite.",

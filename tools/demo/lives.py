@@ -14,7 +14,7 @@ from .budgets import budget_lines
 from .dossiers import STEPS
 from .objectives import (
     OBJECTIVES, add_from_library, indicator_values, measures)
-from .returns import answer
+from .returns import answer, contradict, split
 from .schemes import SCHEMES
 from .signatures import choose_clauses, seal_signed_copy
 
@@ -468,6 +468,8 @@ class Life:
         yield self.press(instalment, 'certify')
         if target == 'certified':
             return
+        if target == 'mixed':
+            split(self.world, instalment, ['312', '311'])
         yield self.after(self.world.clock.day, 3)
         yield self.press(instalment, 'approve', login='paul')
         if target == 'half':
@@ -477,7 +479,7 @@ class Life:
             yield self.press(instalment, 'approve', login='nadia')
         if target == 'approved':
             return
-        if target == 'paying':
+        if target in {'paying', 'suspended', 'mixed'}:
             # The group that is under way
             yield self.calendar.next_weekday(
                 self.calendar.today - days(6), THURSDAY)
@@ -486,6 +488,15 @@ class Life:
                 self.world.clock.day, THURSDAY)
         yield self.press(instalment, 'process', login='nadia')
         if target == 'paying':
+            return
+        if target in {'suspended', 'mixed'}:
+            yield self.calendar.before_today(self.world.clock.day + days(3))
+            if target == 'mixed':
+                contradict(self.world, instalment)
+            else:
+                answer(
+                    self.world, instalment, 'suspended',
+                    reason=self.dossier.pay_reason)
             return
         yield self.calendar.next_weekday(
             self.world.clock.day + days(5), WEDNESDAY)

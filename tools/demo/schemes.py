@@ -14,6 +14,8 @@ ADVANCE_BALANCE = [('advance', '0.5', 0), ('balance', '0.5', 0)]
 SEVENTY_THIRTY = [('advance', '0.7', 0), ('balance', '0.3', 0)]
 WORKS = [('advance', '0.3', 0), ('interim', '0.5', 0), ('balance', '0.2', 0)]
 SINGLE = [('single', '1', 0)]
+# A fixed amount first, whatever the grant; the balance takes the rest.
+FIXED_ADVANCE = [('advance', None, 0, '3000'), ('balance', '1', 0)]
 
 ASSOCIATION = ['association']
 PUBLIC = ['commune', 'epci']
@@ -244,8 +246,7 @@ SCHEMES = {
         [('project', "Projet sportif de la saison", None),
             ('other', "Attestation d’inscription sur liste ministérielle",
                 None)],
-        [('advance', '0.6', 0), ('balance', '0.4', 0)],
-        [ECO_SMALL, MEETING],
+        FIXED_ADVANCE, [ECO_SMALL, MEETING],
         "Soutenir les membres de l’équipe olympique et paralympique du "
         "Pas-de-Calais, qui vont à la rencontre des collégiens.",
         cap='5000', convention=True),
@@ -366,9 +367,10 @@ def create_schemes(office):
                 'instalments': [('create', [{
                                 'sequence': rank,
                                 'kind': kind,
-                                'share': Decimal(share),
+                                'share': _decimal(share),
+                                'amount': _decimal(*amount or [None]),
                                 'delay': delay,
-                                } for rank, (kind, share, delay)
+                                } for rank, (kind, share, delay, *amount)
                             in enumerate(scheme.instalments, 1)])],
                 })
     return records
