@@ -5,7 +5,9 @@ import datetime as dt
 from contextlib import contextmanager
 from decimal import Decimal
 from io import BytesIO
+from random import Random
 from types import SimpleNamespace
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from dateutil.relativedelta import relativedelta
 from openpyxl import load_workbook
@@ -14,7 +16,7 @@ from trytond.modules.pacte_grants.exceptions import (
     AmountError, CompletenessError, FrozenError, SurveyFileError,
     TransitionError)
 from trytond.modules.pacte_grants.financial_report_sheet import (
-    _ACTIVITY, write_sheet)
+    _ACTIVITY, MAXIMUM_CONTENT, MAXIMUM_SIZE, read_sheet, write_sheet)
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
@@ -452,12 +454,133 @@ class ReportTestCase(RefusalCase):
                     save=lambda data: data.write(b'%PDF-1.4')))
         book = self.filled(self.report, {'60': 1})
         book['Budget'].delete_rows(5)
-        with self.refused(SurveyFileError, 'report_sheet_structure'):
+        with self.refused(SurveyFileError, 'report_sheet_missing', "70 "):
             self.import_(self.report, book)
         report = road.accept_report(
             self.report, Decimal(18000), Decimal(9000))
         with self.refused(FrozenError, 'report_sheet_closed'):
             self.import_(report, self.filled(report, {'60': 1}))
+
+    def realised(self, value, format_='General', column=5):
+        """Import the sheet with the value in the row 60 and return what its
+        line has."""
+        book = self.filled(
+            self.report, {'60': 20000, '70': 10000, '74-DEPT': 10000})
+        cell = book['Budget'].cell(4, column)
+        cell.value, cell.number_format = value, format_
+        self.import_(self.report, book)
+        line = self.line('60')
+        return line.realised if column == 5 else line.key_rate
+
+    def test_sheet_formats(self):
+        "A number is what its cell shows, in euros"
+        for value, format_, column, expected in [
+                (0.33, '0%', 11, Decimal('0.33')),
+                (33.5, 'General', 11, Decimal('0.335')),
+                ("33 %", 'General', 11, Decimal('0.33')),
+                (100, '#,##0.00\\ [$€-40C]', 5, Decimal(100)),
+                # That of the computer, in whatever country
+                (100, '"$"#,##0.00_);("$"#,##0.00)', 5, Decimal(100)),
+                ]:
+            with self.subTest(value=value, format_=format_):
+                self.assertEqual(
+                    self.realised(value, format_, column), expected)
+        for value, format_, column, text in [
+                (100, '[$$-409]#,##0.00', 5, "autre monnaie"),
+                (100, '[$£-809]#,##0.00', 5, "autre monnaie"),
+                (100, '#,##0" CHF"', 5, "autre monnaie"),
+                (0.5, '0%', 5, "pas un montant"),
+                (1.5, '0%', 11, "100"),
+                ('=10000+5000', 'General', 5, "formule"),
+                ('#DIV/0!', 'General', 5, "formule"),
+                ('#REF!', 'General', 8, "formule"),
+                (1e17, 'General', 5, "pas un montant"),
+                ('1' + '0' * 40, 'General', 5, "pas un montant"),
+                (25000, 'General', 4, "date d'avant"),
+                ]:
+            with self.subTest(value=value, format_=format_), self.refused(
+                    SurveyFileError, 'report_sheet_errors', "ligne 4", text):
+                self.realised(value, format_, column)
+
+    def test_sheet_computed(self):
+        "A formula with its result is the result"
+        book = self.filled(self.report, {'70': 10000, '74-DEPT': 10000})
+        book['Budget'].cell(4, 5).value = '=10000+5000'
+        source, target = BytesIO(self.save(book)), BytesIO()
+        with ZipFile(source) as before, ZipFile(target, 'w') as after:
+            for name in before.namelist():
+                after.writestr(name, before.read(name).replace(
+                        b'<f>10000+5000</f><v></v>',
+                        b'<f>10000+5000</f><v>15000</v>').replace(
+                        b'<f>10000+5000</f><v/>',
+                        b'<f>10000+5000</f><v>15000</v>').replace(
+                        b'<f>10000+5000</f><v />',
+                        b'<f>10000+5000</f><v>15000</v>'))
+        with self.road.as_user('claire'):
+            write_sheet(
+                self.report.__class__(self.report.id), target.getvalue())
+        self.assertEqual(self.line('60').realised, Decimal(15000))
+
+    def test_sheet_damaged(self):
+        "A file that is damaged or too large is refused, in words"
+        report = self.report.__class__(self.report.id)
+        data = self.save(self.filled(self.report, {'60': 1}))
+        random = Random(1)
+        for _ in range(50):
+            damaged = bytearray(data)
+            for _ in range(3):
+                damaged[random.randrange(len(data))] ^= 255
+            try:
+                read_sheet(report, bytes(damaged))
+            except SurveyFileError:
+                pass
+        for data in [b'', None]:
+            with self.refused(SurveyFileError, 'report_sheet_unreadable'):
+                read_sheet(report, data)
+        large = BytesIO()
+        with ZipFile(large, 'w', ZIP_DEFLATED) as archive:
+            archive.writestr(
+                'xl/worksheets/sheet1.xml',
+                b' ' * ((MAXIMUM_CONTENT + 1) * 2 ** 20))
+        self.assertLess(len(large.getvalue()), 2 ** 20)
+        for data in [large.getvalue(), b' ' * (MAXIMUM_SIZE * 2 ** 20 + 1)]:
+            with self.refused(SurveyFileError, 'report_sheet_large'):
+                read_sheet(report, data)
+
+    def test_sheet_invoices(self):
+        "An invoice comes back corrected, or not at all"
+        road = self.road
+        statement = self.statement(invoices=[('create', [
+                        self.invoice('F-1', Decimal(3000)),
+                        self.invoice('F-2', Decimal(2000))])])
+        book = self.sheet(statement)
+        sheet = book['Factures']
+        self.assertTrue(sheet.column_dimensions['A'].hidden)
+        # After the sheet left, the officer adds one.
+        with road.as_user('claire'):
+            Pool().get('grant.financial_report.invoice').create([{
+                        'report': statement.id,
+                        **self.invoice('F-9', Decimal(50))}])
+        sheet.cell(4, 7).value = sheet.cell(4, 8).value = 300
+        # A row copied with its identifier, for another invoice
+        for column in range(1, 10):
+            sheet.cell(6, column).value = sheet.cell(4, column).value
+        sheet.cell(6, 3).value = 'F-3'
+        sheet.delete_rows(5)
+        statement = road.fresh(statement)
+        with road.as_user('claire'):
+            understood = read_sheet(
+                statement.__class__(statement.id), self.save(book))
+        self.assertEqual(
+            [i.number for i in understood.removed], ['F-2'])
+        self.import_(statement, book)
+        statement = road.fresh(statement)
+        self.assertEqual(
+            {i.number: i.amount for i in statement.invoices},
+            {'F-1': Decimal(300), 'F-3': Decimal(300), 'F-9': Decimal(50)})
+        self.assertEqual(statement.eligible_realised, Decimal(650))
+        self.import_(statement, book)
+        self.assertEqual(len(road.fresh(statement).invoices), 3)
 
     def test_sheet_preview(self):
         "The wizard shows what it understood before it writes"
