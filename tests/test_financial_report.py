@@ -20,7 +20,7 @@ from trytond.modules.pacte_grants.financial_report_sheet import (
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
-from .refusal import RefusalCase, set_state
+from .refusal import RefusalCase, forget, set_state
 
 
 class ReportTestCase(RefusalCase):
@@ -125,6 +125,69 @@ class ReportTestCase(RefusalCase):
         road.press('claire', self.report, 'submit')
         self.assertNotIn('report_overdue', self.blocked(balance))
 
+    def send_back(self, reason="Il manque les salaires."):
+        road = self.road
+        road.press('claire', self.report, 'submit')
+        road.write('claire', self.report, return_reason=reason)
+        road.press('claire', self.report, 'send_back')
+
+    def remind(self):
+        "Run the task of the night; return the reminders of the report."
+        pool = Pool()
+        with self.road.system():
+            pool.get('grant.due').remind_daily()
+            return pool.get('grant.reminder').search(
+                [('record', '=', str(self.report))])
+
+    def test_answer(self):
+        "What is returned has a delay to come back; then it is late"
+        road = self.road
+        balance = road.fresh(self.convention).instalments[1]
+        self.make_late(self.report)
+        self.send_back()
+        report = self.report
+        self.assertEqual(
+            report.answer_before, road.today + dt.timedelta(days=30))
+        self.assertIsNone(report.late_days)
+        self.assertNotIn('report_overdue', self.blocked(balance))
+        self.assertEqual(self.due().due_date, report.answer_before)
+        reminder, = self.remind()
+        self.assertEqual(reminder.due_date, report.answer_before)
+        self.assertIn("à corriger ou à compléter", reminder.text)
+        self.assertIn("Il manque les salaires.", reminder.text)
+        self.assertNotIn("pas reçu", reminder.text)
+        set_state(report, 'returned',
+            answer_before=road.today - dt.timedelta(days=1))
+        self.assertEqual(self.report.late_days, 1)
+        self.assertIn('report_overdue', self.blocked(balance))
+        road.press('claire', self.report, 'submit')
+        self.assertIsNone(self.report.answer_before)
+
+    def test_answer_early(self):
+        "A report that came early comes back before its date"
+        self.send_back()
+        self.assertEqual(self.report.answer_before, self.report.due_date)
+
+    def test_given_up(self):
+        "A tranche that is given up owes no report, unless it was paid"
+        tranche = self.convention.tranches[0]
+        advance, _ = self.road.fresh(self.convention).instalments
+        set_state(advance, 'paid')
+        with self.road.system():
+            tranche.__class__.set_status(
+                [tranche.__class__(tranche.id)], 'refused')
+        self.assertState(self.report, 'expected')
+        set_state(advance, 'cancelled')
+        with self.road.system():
+            self.report.__class__.expect_daily()
+        forget()
+        self.assertEqual(
+            self.road.fresh(self.convention).financial_reports, ())
+        with self.road.system():
+            tranche.__class__.set_status(
+                [tranche.__class__(tranche.id)], 'voted')
+        self.assertState(self.report, 'expected')
+
     @contextmanager
     def new_session(self):
         "A session that is still to come: that of the road was held."
@@ -174,6 +237,20 @@ class ReportTestCase(RefusalCase):
         self.assertEqual(rows, {
                 '60': Decimal(20000), '70': Decimal(10000),
                 '74-DEPT': Decimal(10000)})
+
+    def test_rows_kept(self):
+        "A row of the voted budget is not deleted; one that was added is"
+        Line = Pool().get('grant.financial_report.line')
+        heading, = Pool().get('grant.budget.heading').search(
+            [('code', '=', '61')])
+        with self.road.as_user('claire'):
+            added, = Line.create([{
+                        'report': self.report.id, 'heading': heading.id,
+                        'realised': Decimal(50)}])
+            Line.delete([Line(added.id)])
+        with self.refused(AccessError, 'report_line_delete'):
+            with self.road.as_user('claire'):
+                Line.delete([Line(self.line('70').id)])
 
     def line(self, code):
         line, = [
@@ -252,6 +329,37 @@ class ReportTestCase(RefusalCase):
         road.press('claire', self.report, 'accept')
         with self.refused(FrozenError):
             road.write('claire', self.line('60'), realised=Decimal(1))
+
+    def test_key_third(self):
+        "A third is what four decimals make of it"
+        road = self.road
+        for realised, refused in [('3333.33', False), ('3334.00', True)]:
+            road.write('claire', self.line('60'),
+                realised=Decimal(realised), key_criterion="Surface",
+                key_base=Decimal(10000), key_rate=Decimal('0.3333'))
+            self.assertEqual(
+                any("répartition donne" in reason
+                    for reason in self.line('60').get_reasons()), refused)
+
+    def test_key_total(self):
+        "One cost is not shared out beyond the whole of it"
+        road = self.road
+        other = road.report(self.another())
+        for report in [other, self.report]:
+            road.fill_report(report, Decimal(12000), Decimal(2000))
+            line, = [
+                li for li in road.fresh(report).lines
+                if li.heading.code == '60']
+            road.write('claire', line, key_criterion="Surface",
+                key_base=Decimal(20000), key_rate=Decimal('0.6'))
+            road.press('claire', report, 'submit')
+        with self.refused(CompletenessError, None, "120", "C2026-0002"):
+            road.press('claire', self.report, 'accept')
+        road.write('claire', self.line('60'), key_base=Decimal(20001))
+        road.write('claire', self.line('60'), realised=Decimal('12000.60'))
+        road.write(
+            'claire', self.line('70'), realised=Decimal('2000.60'))
+        road.press('claire', self.report, 'accept')
 
     def test_auditor(self):
         "Above the threshold of all funders the auditor's report is due (L11)"
