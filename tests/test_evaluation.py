@@ -10,7 +10,7 @@ from trytond.modules.pacte_grants.evaluation_privacy import (
     find_personal_data)
 from trytond.modules.pacte_grants.evaluation_scale import compute_score
 from trytond.modules.pacte_grants.exceptions import (
-    CompletenessError, DutyError, FrozenError, TransitionError)
+    CompletenessError, DutyError, FrozenError, PeriodError, TransitionError)
 from trytond.pool import Pool
 from trytond.tests.test_tryton import (
     TestCase, activate_module, with_transaction)
@@ -122,7 +122,7 @@ class EvaluationCase(RefusalCase):
 
     def agree(self, evaluation, *points, **values):
         return self.rate(evaluation, 'agreed', *points, **{
-                'outcome': 'renew',
+                'partner_agreed_on': self.road.today, 'outcome': 'renew',
                 'outcome_reason': "Le projet tient ses promesses."} | values)
 
     def validate(self, *points, login='marc', evaluation=None, **values):
@@ -209,7 +209,8 @@ class LifeTestCase(EvaluationCase):
         self.road.write(
             'claire', first, agreed_rating=self.rating(1).id)
         self.road.write(
-            'claire', evaluation, outcome='renew', outcome_reason="Bien")
+            'claire', evaluation, outcome='renew', outcome_reason="Bien",
+            partner_agreed_on=self.road.today)
         evaluation = self.fresh(evaluation)
         self.assertEqual(
             (evaluation.score, evaluation.unrated, evaluation.complete),
@@ -250,11 +251,132 @@ class LifeTestCase(EvaluationCase):
         with self.refused(CompletenessError, 'evaluation_incomplete'):
             self.road.press('claire', evaluation, 'record_partner')
         self.road.press('claire', evaluation, 'send')
+        # The date was put back, the grid left today.
         self.road.write(
             'claire', evaluation,
             due_date=self.road.today - dt.timedelta(days=1))
+        with self.refused(CompletenessError, 'evaluation_incomplete'):
+            self.road.press('claire', evaluation, 'record_partner')
+        set_state(evaluation, 'draft',
+            sent_on=self.road.today - dt.timedelta(days=15))
         self.road.press('claire', evaluation, 'record_partner')
-        self.assertTrue(self.fresh(evaluation).partner_recorded_on)
+        evaluation = self.enter_department(self.fresh(evaluation), 3, 3)
+        self.road.press('claire', evaluation, 'share')
+        evaluation = self.agree(
+            self.fresh(evaluation), 3, 3, partner_agreed_on=None,
+            summary="Le festival a accueilli.")
+        self.road.press('marc', evaluation, 'validate_shared')
+        self.road.press('marc', evaluation, 'publish')
+        context = self.summary_context(evaluation)
+        self.assertFalse(context['together'])
+
+    def summary_context(self, evaluation):
+        Report = Pool().get('grant.evaluation.summary', type='report')
+        with self.road.system():
+            records = Report._get_records(
+                [evaluation.id], 'grant.evaluation', {})
+            return Report.get_context(records, {}, {})
+
+    def test_agreement(self):
+        "The partner agrees, on a day, or it is said where it does not"
+        evaluation = self.agree(self.share(), 3, 2, partner_agreed_on=None)
+        with self.refused(
+                CompletenessError, 'evaluation_incomplete', "d'accord"):
+            self.road.press('marc', evaluation, 'validate_shared')
+        with self.refused(PeriodError, 'evaluation_agreed'):
+            self.road.write(
+                'claire', evaluation,
+                partner_agreed_on=self.road.today + dt.timedelta(days=1))
+        self.road.write(
+            'claire', evaluation, disagreement="La fréquentation.")
+        self.road.press('marc', evaluation, 'validate_shared')
+        with self.forbidden():
+            self.road.write('claire', evaluation, disagreement=None)
+        self.assertFalse(self.summary_context(evaluation)['together'])
+
+    def test_agreement_reopened(self):
+        "What is changed after the validation is agreed on anew"
+        evaluation = self.validate(3, 2)
+        self.assertTrue(self.summary_context(evaluation)['together'])
+        self.road.write('marc', evaluation, reopen_reason="Mesure reçue")
+        self.road.press('marc', evaluation, 'reopen')
+        evaluation = self.fresh(evaluation)
+        self.assertIsNone(evaluation.partner_agreed_on)
+        with self.refused(CompletenessError, 'evaluation_incomplete'):
+            self.road.press('marc', evaluation, 'validate_shared')
+
+    def test_blank(self):
+        "Spaces are no reason"
+        evaluation = self.agree(self.share(), 3, 2, outcome_reason="  ")
+        with self.refused(
+                CompletenessError, 'evaluation_incomplete', "motifs"):
+            self.road.press('marc', evaluation, 'validate_shared')
+
+    def test_few_answers(self):
+        "What few have answered is not published"
+        evaluation = self.validate(3, 2)
+        result = evaluation.lines[0].results[0]
+        for kind, answers, published in [
+                ('satisfaction', 4, False), ('satisfaction', None, False),
+                ('satisfaction', 5, True), ('participation', 1, True),
+                ('figure', None, True)]:
+            with self.subTest(kind=kind, answers=answers):
+                with self.road.system():
+                    cursor = Transaction().connection.cursor()
+                    for record, name, value in [
+                            (result.indicator, 'kind', kind),
+                            (result, 'answers', answers)]:
+                        table = record.__table__()
+                        cursor.execute(*table.update(
+                                [getattr(table, name)], [value],
+                                where=table.id == record.id))
+                text, = self.summary_context(
+                    self.fresh(evaluation))['lines'][0]['results']
+                self.assertEqual('250' in text, published)
+
+    def test_published_texts(self):
+        "Nothing of a person, nor in what is printed beside the summary"
+        evaluation = self.validate(
+            3, 2, summary="Le festival a accueilli.")
+        party = self.convention.party
+        with self.road.system():
+            cursor = Transaction().connection.cursor()
+            line = evaluation.lines[0]
+            table = line.__table__()
+            cursor.execute(*table.update(
+                    [table.title], ["L'école d'Exemple Camille"],
+                    where=table.id == line.id))
+        with self.refused(
+                CompletenessError, 'evaluation_incomplete',
+                "Camille Exemple"):
+            self.road.press('marc', evaluation, 'publish')
+        with self.road.system():
+            table = party.__table__()
+            cursor.execute(*table.update(
+                    [table.partner_kind], ['individual'],
+                    where=table.id == party.id))
+        with self.refused(
+                CompletenessError, 'evaluation_incomplete', "personne"):
+            self.road.press('marc', evaluation, 'publish')
+
+    def test_elected(self):
+        "Elected members read what is shared, not what was sent for it"
+        pool = Pool()
+        Evaluation = pool.get('grant.evaluation')
+        evaluation = self.validate(3, 2)
+        measure, = pool.get('grant.measure').search([], limit=1)
+        with self.road.as_user('jean'):
+            Evaluation.read([evaluation.id], ['agreed_view', 'outcome'])
+            for record, names in [
+                    (evaluation, [
+                        'partner_file', 'partner_filename',
+                        'reopen_reason']),
+                    (measure, ['evidence_file', 'evidence_filename'])]:
+                for name in names:
+                    with self.subTest(name=name), self.forbidden():
+                        record.__class__.read([record.id], [name])
+        with self.road.as_user('lea'):
+            Evaluation.read([evaluation.id], ['partner_file'])
 
     def test_light(self):
         "One line for the project, without file nor reasons"
@@ -370,8 +492,21 @@ class LifeTestCase(EvaluationCase):
                 ("Appeler le 03 21 00 00 00.", ['03 21 00 00 00']),
                 ("12 000 entrées et 3 500 élèves", []),
                 ("x.y@z.fr", ['x.y@z.fr']),
-                ("Merci à  Jeanne  Martin", []),
+                ("Merci à  Jeanne  Martin", ['Jeanne Martin']),
                 ("Merci à Jeanne Martin", ['Jeanne Martin']),
+                ("Merci à MARTIN Jeanne", ['Jeanne Martin']),
+                ("Merci à Jéanne-Martin", ['Jeanne Martin']),
+                ("Jeannette Martinez", []),
+                ("Merci à Mme Durand", ['Mme Durand']),
+                ("Appeler le +33612345678.", ['+33612345678']),
+                ("+33 6 12 34 56 78", ['+33 6 12 34 56 78']),
+                ("+33 (0)6 12 34 56 78", ['+33 (0)6 12 34 56 78']),
+                ("0612345678", ['0612345678']),
+                ("03/21/00/00/00", ['03/21/00/00/00']),
+                ("Au 12 bis, rue du Test, à Arras",
+                    ['12 bis, rue du Test']),
+                ("Les 3 résidences et 12 chemins", []),
+                ("De 2024 à 2026, 1 250 personnes", []),
                 ]:
             with self.subTest(text=text):
                 self.assertEqual(
@@ -471,6 +606,8 @@ class FrozenTestCase(EvaluationCase):
         self.assertEqual(
             [d.state for d in evaluation.documents
                 if d.kind == 'evaluation'], ['superseded'])
+        self.road.write(
+            'claire', evaluation, partner_agreed_on=self.road.today)
         self.road.press('marc', evaluation, 'validate_shared')
         self.assertEqual(
             [d.version for d in self.fresh(evaluation).documents
@@ -786,6 +923,28 @@ class RenewalTestCase(EvaluationCase):
         self.assertIsNone(stranger.evaluation_warning)
         self.assertIsNone(
             self.fresh(self.dossier.application).evaluation_warning)
+
+    def test_stop_motive(self):
+        "What renews a project to be stopped has a motive"
+        application = self.renew()
+        self.validate(0, 0, outcome='stop', outcome_reason="Plus porté")
+        with self.road.system():
+            envelope = self.road.create_envelope(Decimal(50000), code='934')
+        self.road.write(
+            'claire', application, envelope=envelope.id,
+            requested_amount=Decimal(9000))
+        set_state(application, 'admissible')
+        self.road.write(
+            'claire', application, proposed_amount=Decimal(9000))
+        with self.refused(CompletenessError, 'evaluation_stop_motive'):
+            self.road.press('claire', application, 'review')
+        self.road.write(
+            'claire', application, proposal_motive="Nouvelle équipe.")
+        self.fresh(application).check_proposal()
+        self.road.write(
+            'claire', application, proposal_motive=None,
+            proposed_amount=Decimal(0))
+        self.fresh(application).check_proposal()
 
     def test_statistics(self):
         "By ambition and year, searchable by orientation and rating"

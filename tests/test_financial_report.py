@@ -5,7 +5,9 @@ import datetime as dt
 from contextlib import contextmanager
 from decimal import Decimal
 from io import BytesIO
+from random import Random
 from types import SimpleNamespace
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from dateutil.relativedelta import relativedelta
 from openpyxl import load_workbook
@@ -14,11 +16,11 @@ from trytond.modules.pacte_grants.exceptions import (
     AmountError, CompletenessError, FrozenError, SurveyFileError,
     TransitionError)
 from trytond.modules.pacte_grants.financial_report_sheet import (
-    _ACTIVITY, write_sheet)
+    _ACTIVITY, MAXIMUM_CONTENT, MAXIMUM_SIZE, read_sheet, write_sheet)
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
-from .refusal import RefusalCase, set_state
+from .refusal import RefusalCase, forget, set_state
 
 
 class ReportTestCase(RefusalCase):
@@ -123,6 +125,69 @@ class ReportTestCase(RefusalCase):
         road.press('claire', self.report, 'submit')
         self.assertNotIn('report_overdue', self.blocked(balance))
 
+    def send_back(self, reason="Il manque les salaires."):
+        road = self.road
+        road.press('claire', self.report, 'submit')
+        road.write('claire', self.report, return_reason=reason)
+        road.press('claire', self.report, 'send_back')
+
+    def remind(self):
+        "Run the task of the night; return the reminders of the report."
+        pool = Pool()
+        with self.road.system():
+            pool.get('grant.due').remind_daily()
+            return pool.get('grant.reminder').search(
+                [('record', '=', str(self.report))])
+
+    def test_answer(self):
+        "What is returned has a delay to come back; then it is late"
+        road = self.road
+        balance = road.fresh(self.convention).instalments[1]
+        self.make_late(self.report)
+        self.send_back()
+        report = self.report
+        self.assertEqual(
+            report.answer_before, road.today + dt.timedelta(days=30))
+        self.assertIsNone(report.late_days)
+        self.assertNotIn('report_overdue', self.blocked(balance))
+        self.assertEqual(self.due().due_date, report.answer_before)
+        reminder, = self.remind()
+        self.assertEqual(reminder.due_date, report.answer_before)
+        self.assertIn("à corriger ou à compléter", reminder.text)
+        self.assertIn("Il manque les salaires.", reminder.text)
+        self.assertNotIn("pas reçu", reminder.text)
+        set_state(report, 'returned',
+            answer_before=road.today - dt.timedelta(days=1))
+        self.assertEqual(self.report.late_days, 1)
+        self.assertIn('report_overdue', self.blocked(balance))
+        road.press('claire', self.report, 'submit')
+        self.assertIsNone(self.report.answer_before)
+
+    def test_answer_early(self):
+        "A report that came early comes back before its date"
+        self.send_back()
+        self.assertEqual(self.report.answer_before, self.report.due_date)
+
+    def test_given_up(self):
+        "A tranche that is given up owes no report, unless it was paid"
+        tranche = self.convention.tranches[0]
+        advance, _ = self.road.fresh(self.convention).instalments
+        set_state(advance, 'paid')
+        with self.road.system():
+            tranche.__class__.set_status(
+                [tranche.__class__(tranche.id)], 'refused')
+        self.assertState(self.report, 'expected')
+        set_state(advance, 'cancelled')
+        with self.road.system():
+            self.report.__class__.expect_daily()
+        forget()
+        self.assertEqual(
+            self.road.fresh(self.convention).financial_reports, ())
+        with self.road.system():
+            tranche.__class__.set_status(
+                [tranche.__class__(tranche.id)], 'voted')
+        self.assertState(self.report, 'expected')
+
     @contextmanager
     def new_session(self):
         "A session that is still to come: that of the road was held."
@@ -172,6 +237,20 @@ class ReportTestCase(RefusalCase):
         self.assertEqual(rows, {
                 '60': Decimal(20000), '70': Decimal(10000),
                 '74-DEPT': Decimal(10000)})
+
+    def test_rows_kept(self):
+        "A row of the voted budget is not deleted; one that was added is"
+        Line = Pool().get('grant.financial_report.line')
+        heading, = Pool().get('grant.budget.heading').search(
+            [('code', '=', '61')])
+        with self.road.as_user('claire'):
+            added, = Line.create([{
+                        'report': self.report.id, 'heading': heading.id,
+                        'realised': Decimal(50)}])
+            Line.delete([Line(added.id)])
+        with self.refused(AccessError, 'report_line_delete'):
+            with self.road.as_user('claire'):
+                Line.delete([Line(self.line('70').id)])
 
     def line(self, code):
         line, = [
@@ -250,6 +329,37 @@ class ReportTestCase(RefusalCase):
         road.press('claire', self.report, 'accept')
         with self.refused(FrozenError):
             road.write('claire', self.line('60'), realised=Decimal(1))
+
+    def test_key_third(self):
+        "A third is what four decimals make of it"
+        road = self.road
+        for realised, refused in [('3333.33', False), ('3334.00', True)]:
+            road.write('claire', self.line('60'),
+                realised=Decimal(realised), key_criterion="Surface",
+                key_base=Decimal(10000), key_rate=Decimal('0.3333'))
+            self.assertEqual(
+                any("répartition donne" in reason
+                    for reason in self.line('60').get_reasons()), refused)
+
+    def test_key_total(self):
+        "One cost is not shared out beyond the whole of it"
+        road = self.road
+        other = road.report(self.another())
+        for report in [other, self.report]:
+            road.fill_report(report, Decimal(12000), Decimal(2000))
+            line, = [
+                li for li in road.fresh(report).lines
+                if li.heading.code == '60']
+            road.write('claire', line, key_criterion="Surface",
+                key_base=Decimal(20000), key_rate=Decimal('0.6'))
+            road.press('claire', report, 'submit')
+        with self.refused(CompletenessError, None, "120", "C2026-0002"):
+            road.press('claire', self.report, 'accept')
+        road.write('claire', self.line('60'), key_base=Decimal(20001))
+        road.write('claire', self.line('60'), realised=Decimal('12000.60'))
+        road.write(
+            'claire', self.line('70'), realised=Decimal('2000.60'))
+        road.press('claire', self.report, 'accept')
 
     def test_auditor(self):
         "Above the threshold of all funders the auditor's report is due (L11)"
@@ -452,12 +562,133 @@ class ReportTestCase(RefusalCase):
                     save=lambda data: data.write(b'%PDF-1.4')))
         book = self.filled(self.report, {'60': 1})
         book['Budget'].delete_rows(5)
-        with self.refused(SurveyFileError, 'report_sheet_structure'):
+        with self.refused(SurveyFileError, 'report_sheet_missing', "70 "):
             self.import_(self.report, book)
         report = road.accept_report(
             self.report, Decimal(18000), Decimal(9000))
         with self.refused(FrozenError, 'report_sheet_closed'):
             self.import_(report, self.filled(report, {'60': 1}))
+
+    def realised(self, value, format_='General', column=5):
+        """Import the sheet with the value in the row 60 and return what its
+        line has."""
+        book = self.filled(
+            self.report, {'60': 20000, '70': 10000, '74-DEPT': 10000})
+        cell = book['Budget'].cell(4, column)
+        cell.value, cell.number_format = value, format_
+        self.import_(self.report, book)
+        line = self.line('60')
+        return line.realised if column == 5 else line.key_rate
+
+    def test_sheet_formats(self):
+        "A number is what its cell shows, in euros"
+        for value, format_, column, expected in [
+                (0.33, '0%', 11, Decimal('0.33')),
+                (33.5, 'General', 11, Decimal('0.335')),
+                ("33 %", 'General', 11, Decimal('0.33')),
+                (100, '#,##0.00\\ [$€-40C]', 5, Decimal(100)),
+                # That of the computer, in whatever country
+                (100, '"$"#,##0.00_);("$"#,##0.00)', 5, Decimal(100)),
+                ]:
+            with self.subTest(value=value, format_=format_):
+                self.assertEqual(
+                    self.realised(value, format_, column), expected)
+        for value, format_, column, text in [
+                (100, '[$$-409]#,##0.00', 5, "autre monnaie"),
+                (100, '[$£-809]#,##0.00', 5, "autre monnaie"),
+                (100, '#,##0" CHF"', 5, "autre monnaie"),
+                (0.5, '0%', 5, "pas un montant"),
+                (1.5, '0%', 11, "100"),
+                ('=10000+5000', 'General', 5, "formule"),
+                ('#DIV/0!', 'General', 5, "formule"),
+                ('#REF!', 'General', 8, "formule"),
+                (1e17, 'General', 5, "pas un montant"),
+                ('1' + '0' * 40, 'General', 5, "pas un montant"),
+                (25000, 'General', 4, "date d'avant"),
+                ]:
+            with self.subTest(value=value, format_=format_), self.refused(
+                    SurveyFileError, 'report_sheet_errors', "ligne 4", text):
+                self.realised(value, format_, column)
+
+    def test_sheet_computed(self):
+        "A formula with its result is the result"
+        book = self.filled(self.report, {'70': 10000, '74-DEPT': 10000})
+        book['Budget'].cell(4, 5).value = '=10000+5000'
+        source, target = BytesIO(self.save(book)), BytesIO()
+        with ZipFile(source) as before, ZipFile(target, 'w') as after:
+            for name in before.namelist():
+                after.writestr(name, before.read(name).replace(
+                        b'<f>10000+5000</f><v></v>',
+                        b'<f>10000+5000</f><v>15000</v>').replace(
+                        b'<f>10000+5000</f><v/>',
+                        b'<f>10000+5000</f><v>15000</v>').replace(
+                        b'<f>10000+5000</f><v />',
+                        b'<f>10000+5000</f><v>15000</v>'))
+        with self.road.as_user('claire'):
+            write_sheet(
+                self.report.__class__(self.report.id), target.getvalue())
+        self.assertEqual(self.line('60').realised, Decimal(15000))
+
+    def test_sheet_damaged(self):
+        "A file that is damaged or too large is refused, in words"
+        report = self.report.__class__(self.report.id)
+        data = self.save(self.filled(self.report, {'60': 1}))
+        random = Random(1)
+        for _ in range(50):
+            damaged = bytearray(data)
+            for _ in range(3):
+                damaged[random.randrange(len(data))] ^= 255
+            try:
+                read_sheet(report, bytes(damaged))
+            except SurveyFileError:
+                pass
+        for data in [b'', None]:
+            with self.refused(SurveyFileError, 'report_sheet_unreadable'):
+                read_sheet(report, data)
+        large = BytesIO()
+        with ZipFile(large, 'w', ZIP_DEFLATED) as archive:
+            archive.writestr(
+                'xl/worksheets/sheet1.xml',
+                b' ' * ((MAXIMUM_CONTENT + 1) * 2 ** 20))
+        self.assertLess(len(large.getvalue()), 2 ** 20)
+        for data in [large.getvalue(), b' ' * (MAXIMUM_SIZE * 2 ** 20 + 1)]:
+            with self.refused(SurveyFileError, 'report_sheet_large'):
+                read_sheet(report, data)
+
+    def test_sheet_invoices(self):
+        "An invoice comes back corrected, or not at all"
+        road = self.road
+        statement = self.statement(invoices=[('create', [
+                        self.invoice('F-1', Decimal(3000)),
+                        self.invoice('F-2', Decimal(2000))])])
+        book = self.sheet(statement)
+        sheet = book['Factures']
+        self.assertTrue(sheet.column_dimensions['A'].hidden)
+        # After the sheet left, the officer adds one.
+        with road.as_user('claire'):
+            Pool().get('grant.financial_report.invoice').create([{
+                        'report': statement.id,
+                        **self.invoice('F-9', Decimal(50))}])
+        sheet.cell(4, 7).value = sheet.cell(4, 8).value = 300
+        # A row copied with its identifier, for another invoice
+        for column in range(1, 10):
+            sheet.cell(6, column).value = sheet.cell(4, column).value
+        sheet.cell(6, 3).value = 'F-3'
+        sheet.delete_rows(5)
+        statement = road.fresh(statement)
+        with road.as_user('claire'):
+            understood = read_sheet(
+                statement.__class__(statement.id), self.save(book))
+        self.assertEqual(
+            [i.number for i in understood.removed], ['F-2'])
+        self.import_(statement, book)
+        statement = road.fresh(statement)
+        self.assertEqual(
+            {i.number: i.amount for i in statement.invoices},
+            {'F-1': Decimal(300), 'F-3': Decimal(300), 'F-9': Decimal(50)})
+        self.assertEqual(statement.eligible_realised, Decimal(650))
+        self.import_(statement, book)
+        self.assertEqual(len(road.fresh(statement).invoices), 3)
 
     def test_sheet_preview(self):
         "The wizard shows what it understood before it writes"

@@ -52,7 +52,9 @@ def test_evaluation(department, user):
         claire.save()
     with department.road() as road:
         road.write('claire', line, agreed_rating=high.id)
-        road.write('claire', evaluation, outcome='renew')
+        road.write(
+            'claire', evaluation, outcome='renew',
+            partner_agreed_on=road.today)
     with user('marc') as marc:
         marc.menu('Subventions', 'Conventions', 'Évaluations')
         marc.all()

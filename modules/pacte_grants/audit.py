@@ -360,7 +360,8 @@ class AuditRisk(ModelSQL, ModelView):
     @classmethod
     def _late_report(cls, convention):
         pool = Pool()
-        report = pool.get('grant.financial_report').__table__()
+        FinancialReport = pool.get('grant.financial_report')
+        report = FinancialReport.__table__()
         owed = pool.get('grant.convention').__table__()
         today = pool.get('ir.date').today()
         return Exists(report
@@ -369,7 +370,8 @@ class AuditRisk(ModelSQL, ModelView):
                 where=(owed.party == convention.party)
                 & (owed.company == convention.company)
                 & owed.state.in_(ACCOUNTABLE)
-                & ((report.state.in_(AWAITED) & (report.due_date < today))
+                & ((report.state.in_(AWAITED)
+                        & (FinancialReport.sql_awaited_on(report) < today))
                     | (report.received_on > report.due_date))))
 
     @classmethod

@@ -13,6 +13,7 @@ agreed ratings by the weights of the objectives, to the hundredth; its rating
 is the level of the scale whose points are nearest, the higher one half-way.
 An objective without an agreed rating is left out of the mean, and said.
 """
+import datetime as dt
 
 from trytond.i18n import gettext
 from trytond.model import (
@@ -51,6 +52,10 @@ _STATES_CREATED = {'readonly': Eval('id', -1) >= 0}
 _STATES_DRAFT = {'readonly': Eval('state') != 'draft'}
 _STATES_SHARED = {'readonly': Eval('state') != 'shared'}
 _STATES_OPEN = {'readonly': ~Eval('state').in_(sorted(OPEN))}
+
+
+def _is_filled(text):
+    return bool((text or '').strip())
 
 
 def _filled(name):
@@ -122,9 +127,9 @@ class Evaluation(
             'validated_on', 'validated_by', 'published_on', 'published_by'})
     _frozen = {
         'shared': frozenset({
-                'officer', 'due_date', 'agreed_view', 'outcome',
-                'outcome_reason', 'proposals', 'citizens_note', 'summary',
-                'reopen_reason'}),
+                'officer', 'due_date', 'agreed_view', 'partner_agreed_on',
+                'disagreement', 'outcome', 'outcome_reason', 'proposals',
+                'citizens_note', 'summary', 'reopen_reason'}),
         'validated': frozenset({'officer', 'summary', 'reopen_reason'}),
         'published': frozenset({'officer', 'reopen_reason'}),
         }
@@ -133,7 +138,9 @@ class Evaluation(
             'partner_view', 'partner_received_on', 'partner_file',
             'partner_filename', 'partner_silent'],
         'department': ['department_view'],
-        'agreed': ['agreed_view', 'outcome', 'outcome_reason', 'proposals'],
+        'agreed': [
+            'agreed_view', 'partner_agreed_on', 'disagreement', 'outcome',
+            'outcome_reason', 'proposals'],
         }
     # Where ``reopen`` leads after a step made too soon.
     _reopened = {
@@ -230,6 +237,14 @@ class Evaluation(
         'res.user', "Department's View Recorded By", readonly=True,
         ondelete='RESTRICT')
     agreed_view = fields.Text("The Shared View", states=_STATES_SHARED)
+    partner_agreed_on = fields.Date(
+        "Partner Agreed On", states=_STATES_SHARED,
+        help="The day of the meeting or of the message in which the partner "
+        "agreed with the shared view.")
+    disagreement = fields.Text(
+        "Where the Partner Disagrees", states=_STATES_SHARED,
+        help="What the partner does not share of it; the evaluation says "
+        "so.")
     outcome = fields.Selection(
         OUTCOMES, "What Next", sort=False, states=_STATES_SHARED)
     outcome_string = outcome.translated('outcome')
@@ -414,6 +429,9 @@ class Evaluation(
                     }, [
                     'state', 'partner_recorded_on',
                     'department_recorded_on']),
+            ('//group[@id="agreement"]', 'states', {
+                    'invisible': Eval('state') == 'draft',
+                    }, ['state']),
             ('//page[@id="shared"]', 'states', {
                     'invisible': Eval('state') == 'draft',
                     }, ['state']),
@@ -594,13 +612,17 @@ class Evaluation(
                             'pacte_grants.msg_evaluation_year',
                             evaluation=evaluation.rec_name,
                             first=years[0], last=years[-1]))
-        if field_names is None or 'partner_received_on' in field_names:
-            today = Pool().get('ir.date').today()
+        today = Pool().get('ir.date').today()
+        for name, message in [
+                ('partner_received_on', 'received'),
+                ('partner_agreed_on', 'agreed')]:
+            if field_names is not None and name not in field_names:
+                continue
             for evaluation in evaluations:
-                if (evaluation.partner_received_on
-                        and evaluation.partner_received_on > today):
+                date = getattr(evaluation, name)
+                if date and date > today:
                     raise PeriodError(gettext(
-                            'pacte_grants.msg_evaluation_received',
+                            f'pacte_grants.msg_evaluation_{message}',
                             evaluation=evaluation.rec_name))
 
     # The buttons
@@ -621,7 +643,8 @@ class Evaluation(
 
         Raise ``CompletenessError`` without its date, without what the
         partner sent (but for a light evaluation), or without any rating or
-        comment; a partner who did not answer had the grid until its date.
+        comment; a partner who did not answer had the grid until its date,
+        and long enough (``EVALUATION_ANSWER_DELAY``).
         """
         evaluations = cls._claim_side(evaluations, 'partner')
         today = Pool().get('ir.date').today()
@@ -635,12 +658,16 @@ class Evaluation(
 
         def add(message):
             reasons.append(gettext(f'pacte_grants.msg_evaluation_{message}'))
-        entered = self.partner_view or any(
-            line.partner_rating or line.partner_comment
+        entered = _is_filled(self.partner_view) or any(
+            line.partner_rating or _is_filled(line.partner_comment)
             for line in self.lines)
         if self.partner_silent:
-            if not self.sent_on or (
-                    self.due_date and self.due_date >= today):
+            # The date is that of the terms, which may have been moved.
+            days = int(Pool().get('grant.parameter').get(
+                    'EVALUATION_ANSWER_DELAY'))
+            if (not self.sent_on
+                    or self.sent_on + dt.timedelta(days=days) > today
+                    or self.due_date and self.due_date >= today):
                 add('silent_soon')
             if entered or self.partner_file:
                 add('silent_entered')
@@ -665,7 +692,7 @@ class Evaluation(
                         line=line.rec_name)
                     for line in evaluation.lines
                     if not line.department_rating
-                    and not line.department_comment])
+                    and not _is_filled(line.department_comment)])
         cls._stamp(evaluations, 'department_recorded', now())
 
     @classmethod
@@ -758,22 +785,25 @@ class Evaluation(
             reasons.append(gettext(
                     f'pacte_grants.msg_evaluation_{message}', **names))
         for line in self.lines:
-            if not line.agreed_rating and not line.unrated_reason:
+            if not line.agreed_rating and not _is_filled(line.unrated_reason):
                 add('no_rating', line=line.rec_name)
         if self.score is None:
             add('no_score')
+        if not (self.level == 'light' or self.partner_silent
+                or self.partner_agreed_on or _is_filled(self.disagreement)):
+            add('no_agreement')
         if not self.outcome:
             add('no_outcome')
-        elif not self.outcome_reason and (
+        elif not _is_filled(self.outcome_reason) and (
                 self.level != 'light' or self.outcome == 'stop'):
             add('no_outcome_reason')
         if self.level == 'full':
             for line in self.lines:
                 if line.objective and not line.continuation:
                     add('no_continuation', line=line.rec_name)
-            if not self.summary:
+            if not _is_filled(self.summary):
                 add('no_summary')
-            if not (self.meetings or self.citizens_note or any(
+            if not (self.meetings or _is_filled(self.citizens_note) or any(
                         r.answers for line in self.lines
                         for r in line.results)):
                 add('no_citizens')
@@ -797,7 +827,10 @@ class Evaluation(
         cls.check_button(evaluations, 'reopen')
         acting_user(gettext('pacte_grants.msg_act_evaluation'))
         super()._reopen_to(target, evaluations)
-        values = {'validated_on': None, 'validated_by': None}
+        # What is changed now is agreed on anew.
+        values = {
+            'validated_on': None, 'validated_by': None,
+            'partner_agreed_on': None}
         if target == 'draft':
             values.update(shared_on=None, shared_by=None)
         cls.write(cls.browse([e.id for e in evaluations]), values)
@@ -807,7 +840,8 @@ class Evaluation(
     def publish(cls, evaluations):
         """Publish the summary, which is frozen.
 
-        Raise ``CompletenessError`` if it is empty or holds personal data.
+        Raise ``CompletenessError`` if it is empty or holds personal data, or
+        if the partner is a person (L34).
         """
         evaluations = cls.claim(evaluations)
         cls.check_button(evaluations, 'publish')
@@ -820,15 +854,25 @@ class Evaluation(
 
     def get_publication_reasons(self):
         "Return, in sentences, why the summary may not be published."
-        if not (self.summary or '').strip():
+        if not _is_filled(self.summary):
             return [gettext('pacte_grants.msg_evaluation_no_summary')]
         convention = self.convention
+        if convention.party.partner_kind == 'individual':
+            return [gettext('pacte_grants.msg_evaluation_individual')]
+        officers = [convention.officer, self.officer]
         names = [
             convention.party.representative_name, convention.signatory_name,
-            convention.officer.party.name if convention.officer else None]
+            *(o.party.name for o in officers if o)]
+        # What is printed with the summary
+        texts = [
+            self.summary, convention.title,
+            *(line.title for line in self.lines),
+            *(r.name for line in self.lines for r in line.results)]
         return [
-            gettext('pacte_grants.msg_evaluation_personal', text=text)
-            for text in find_personal_data(self.summary, names)]
+            gettext('pacte_grants.msg_evaluation_personal', text=found)
+            for found in dict.fromkeys(
+                found for text in texts
+                for found in find_personal_data(text, names))]
 
     @classmethod
     @ModelView.button

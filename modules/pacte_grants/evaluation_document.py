@@ -113,8 +113,9 @@ class _EvaluationReport(SealedReport):
     def get_context(cls, records, header, data):
         """Return the values that the templates name beside the common ones:
         ``label`` and ``year``, ``lines`` with their ``results`` and the
-        three views (the grid has none of them), ``scale``, ``surveys``,
-        ``meetings``, what comes next and the ``summary``."""
+        three views (the grid has none of them), whether they are shared
+        (``together``, ``agreed_on``, ``disagreement``), ``scale``,
+        ``surveys``, ``meetings``, what comes next and the ``summary``."""
         context = super().get_context(records, header, data)
         pool = Pool()
         evaluation = pool.get('grant.evaluation')(records[0].id)
@@ -143,7 +144,7 @@ class _EvaluationReport(SealedReport):
                 line.objective.description if line.objective else None),
             'weight': plain_number(line.weight),
             'attainment': cls._percent(line.attainment),
-            'results': [r.text for r in line.results],
+            'results': cls._get_results(line),
             }
         if cls._kind == GRID:
             return values
@@ -164,12 +165,28 @@ class _EvaluationReport(SealedReport):
         return values
 
     @classmethod
+    def _get_results(cls, line):
+        if cls._kind != SUMMARY:
+            return [r.text for r in line.results]
+        minimum = int(Pool().get('grant.parameter').get(
+                'SURVEY_MINIMUM_ANSWERS'))
+        return [r.get_public_text(minimum) for r in line.results]
+
+    @classmethod
     def _get_views(cls, evaluation):
         if cls._kind == GRID:
             return {}
         lang = Pool().get('ir.lang').get()
         return {
             'partner_silent': evaluation.partner_silent,
+            # Whether both sides stand behind it
+            'together': not (
+                evaluation.partner_silent
+                or (evaluation.disagreement or '').strip()),
+            'agreed_on': (
+                long_date(evaluation.partner_agreed_on)
+                if evaluation.partner_agreed_on else None),
+            'disagreement': _paragraphs(evaluation.disagreement),
             'partner_view': _paragraphs(evaluation.partner_view),
             'department_view': _paragraphs(evaluation.department_view),
             'agreed_view': _paragraphs(evaluation.agreed_view),

@@ -254,6 +254,18 @@ class Result(EvaluationChildMixin, ModelSQL, ModelView):
     @property
     def text(self):
         "The result in one sentence."
+        return self._get_text()
+
+    def get_public_text(self, minimum):
+        """Return the sentence to publish: without the value of a survey that
+        has less than ``minimum`` answers, which would tell who said what."""
+        if (self.value is not None and self.indicator.kind == 'satisfaction'
+                and (self.answers or 0) < minimum):
+            return f'{self.name} : ' + gettext(
+                'pacte_grants.msg_evaluation_few_answers', minimum=minimum)
+        return self._get_text()
+
+    def _get_text(self):
         parts = []
         if self.value is None:
             parts.append(gettext('pacte_grants.msg_evaluation_unmeasured'))

@@ -17,6 +17,7 @@ from trytond.transaction import without_check_access
 
 from .evaluation import OUTCOMES
 from .evaluation_calendar import _Delays
+from .exceptions import CompletenessError
 from .sums import SLICE
 
 _ENDED = ['active', 'closing', 'closed', 'terminated']
@@ -56,6 +57,20 @@ class Application(metaclass=PoolMeta):
                         & ~Bool(Eval('evaluation_warning'))),
                     }, ['last_evaluation', 'evaluation_warning']),
             ]
+
+    def check_proposal(self):
+        """Raise ``CompletenessError`` without a motive where the evaluation
+        of the convention that is renewed says to stop."""
+        super().check_proposal()
+        if not self.proposed_amount or (self.proposal_motive or '').strip():
+            return
+        with without_check_access():
+            last = self.renews and self.renews.last_evaluation
+            if last and last.outcome == 'stop':
+                raise CompletenessError(gettext(
+                        'pacte_grants.msg_evaluation_stop_motive',
+                        application=self.rec_name,
+                        evaluation=last.rec_name))
 
     @fields.depends('evaluation_warning')
     def on_change_notify(self):

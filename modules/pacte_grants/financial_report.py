@@ -14,6 +14,7 @@ from decimal import Decimal
 from dateutil.relativedelta import relativedelta
 from sql import Literal
 from sql.aggregate import Min
+from sql.conditionals import Coalesce
 from sql.operators import Exists
 
 from trytond.i18n import gettext
@@ -92,6 +93,12 @@ class FinancialReport(
         "Due Date", readonly=True,
         help="The end of the year of the grant and the delay of the law "
         "(L06).")
+    answer_before = fields.Date(
+        "Answer Expected Before", readonly=True,
+        states={'invisible': Eval('state') != 'returned'},
+        help="When what was returned with remarks has to be back: the delay "
+        "of the parameters after the return, or the due date if it is "
+        "later.")
     expected_on = fields.Date("Expected Since", readonly=True)
     received_on = fields.Date(
         "Received On", states=_STATES_OPEN,
@@ -206,9 +213,18 @@ class FinancialReport(
     def get_late_days(cls, reports, name):
         today = Pool().get('ir.date').today()
         return {
-            r.id: (today - r.due_date).days
-            if r.state in AWAITED and r.due_date and r.due_date < today
+            r.id: (today - r.awaited_on).days
+            if r.state in AWAITED and r.awaited_on and r.awaited_on < today
             else None for r in reports}
+
+    @property
+    def awaited_on(self):
+        "Until when the partner has to send the report, or to answer."
+        return self.answer_before or self.due_date
+
+    @classmethod
+    def sql_awaited_on(cls, table):
+        return Coalesce(table.answer_before, table.due_date)
 
     @classmethod
     def get_blocks_text(cls, reports, name):
@@ -231,7 +247,9 @@ class FinancialReport(
     @classmethod
     def view_attributes(cls):
         awaited = Eval('state').in_(AWAITED)
-        due = Eval('due_date', None)
+        due = If(
+            Bool(Eval('answer_before', None)),
+            Eval('answer_before', None), Eval('due_date', None))
         return super().view_attributes() + [
             ('/tree', 'visual',
                 If(Eval('state') == 'accepted', 'muted',
@@ -239,7 +257,7 @@ class FinancialReport(
                         If((awaited & (due < Date(delta_days=15)))
                             | (Eval('state') == 'submitted'),
                             'warning', ''))),
-                ['state', 'due_date']),
+                ['state', 'due_date', 'answer_before']),
             ('/tree/field[@name="state"]', 'visual',
                 If(Eval('state') == 'accepted', 'success', ''), ['state']),
             ('//group[@id="returned"]', 'states', {
@@ -294,7 +312,8 @@ class FinancialReport(
     def create_expected(cls, conventions):
         """Expect the report of each voted tranche of the conventions in
         force that has none yet; bring the due dates of those that are still
-        expected to the ends of the conventions.  Return the new reports."""
+        expected to the ends of the conventions, and expect no more those of
+        tranches that were given up.  Return the new reports."""
         conventions = [c for c in conventions if c.state in LIVE_STATES]
         existing = {}
         if conventions:
@@ -303,14 +322,16 @@ class FinancialReport(
                         ('kind', '!=', 'statement'),
                         ]):
                 existing[report.tranche] = report
-        vlist, dates = [], defaultdict(list)
+        vlist, dates, void = [], defaultdict(list), []
         for convention in conventions:
             kind = cls._get_kind(convention)
             for tranche in convention.tranches:
+                report = existing.get(tranche)
                 if tranche.status != 'voted' or not tranche.amount:
+                    if report and report._is_void():
+                        void.append(report)
                     continue
                 due_date = cls._count_due_date(tranche)
-                report = existing.get(tranche)
                 if report is None:
                     vlist.append({
                             'convention': convention.id,
@@ -324,7 +345,22 @@ class FinancialReport(
                     dates[due_date].append(report)
         for due_date, reports in dates.items():
             cls.write(reports, {'due_date': due_date})
+        if void:
+            Pool().get('grant.event').add([{
+                        'record': r.convention, 'name': 'financial_reports',
+                        'before': r.rec_name,
+                        } for r in void])
+            cls.delete(void)
         return cls.create(vlist)
+
+    def _is_void(self):
+        "Return whether nothing was entered, nor paid, for the tranche."
+        return (
+            self.state == 'expected'
+            and self.eligible_realised is None
+            and not any(
+                i.state in {'paying', 'paid'}
+                for i in self.tranche.instalments))
 
     @classmethod
     def _get_kind(cls, convention):
@@ -390,6 +426,8 @@ class FinancialReport(
         cls.write(
             [r for r in reports if not r.received_on],
             {'received_on': today})
+        cls.write(
+            [r for r in reports if r.answer_before], {'answer_before': None})
         cls._stamp(reports, 'submitted')
 
     @classmethod
@@ -407,7 +445,15 @@ class FinancialReport(
                     'reason': r.return_reason,
                     } for r in reports])
         # What comes back has a date of its own.
-        cls.write(reports, {'received_on': None})
+        answer = Pool().get('ir.date').today() + dt.timedelta(
+            days=int(Pool().get('grant.parameter').get(
+                    'REPORT_ANSWER_DELAY')))
+        by_date = defaultdict(list)
+        for report in reports:
+            by_date[max(answer, report.due_date or answer)].append(report)
+        for date, returned in by_date.items():
+            cls.write(
+                returned, {'received_on': None, 'answer_before': date})
         cls._stamp(reports, 'returned')
 
     return_ = send_back
@@ -504,12 +550,11 @@ class Tranche(metaclass=PoolMeta):
     @classmethod
     def set_status(cls, tranches, status):
         super().set_status(tranches, status)
-        if status == 'voted':
-            Convention = Pool().get('grant.convention')
-            Pool().get('grant.financial_report').create_expected(
-                Convention.browse(list({
-                            t.convention.id
-                            for t in cls.browse([t.id for t in tranches])})))
+        Convention = Pool().get('grant.convention')
+        Pool().get('grant.financial_report').create_expected(
+            Convention.browse(list({
+                        t.convention.id
+                        for t in cls.browse([t.id for t in tranches])})))
 
     @classmethod
     def copy(cls, tranches, default=None):
@@ -570,15 +615,17 @@ class Blocker(metaclass=PoolMeta):
         its balances, and what comes after it in its convention (L06)."""
         pool = Pool()
         base = cls._base()
-        report = pool.get('grant.financial_report').__table__()
+        FinancialReport = pool.get('grant.financial_report')
+        report = FinancialReport.__table__()
         owed = pool.get('grant.convention').__table__()
+        awaited_on = FinancialReport.sql_awaited_on(report)
 
         def late():
             return report.join(
                 owed, condition=report.convention == owed.id)
         where = (
             report.state.in_(AWAITED)
-            & (report.due_date < pool.get('ir.date').today())
+            & (awaited_on < pool.get('ir.date').today())
             & owed.state.in_(ACCOUNTABLE)
             & (owed.company == base.convention.company)
             & (owed.party == base.convention.party)
@@ -587,7 +634,7 @@ class Blocker(metaclass=PoolMeta):
                     & (report.year < base.tranche.year))))
         return cls._select(
             base, Exists(late().select(Literal(1), where=where)),
-            since=late().select(Min(report.due_date), where=where),
+            since=late().select(Min(awaited_on), where=where),
             origin=late().select(
                 cls._origin('grant.financial_report', Min(report.id)),
                 where=where))

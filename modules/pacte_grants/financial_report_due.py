@@ -39,7 +39,8 @@ class Due(metaclass=PoolMeta):
     @classmethod
     def _report(cls):
         pool = Pool()
-        report = pool.get('grant.financial_report').__table__()
+        FinancialReport = pool.get('grant.financial_report')
+        report = FinancialReport.__table__()
         convention = pool.get('grant.convention').__table__()
         instalment = pool.get('grant.instalment').__table__()
         blocking = Exists(instalment.select(Literal(1),
@@ -53,7 +54,7 @@ class Due(metaclass=PoolMeta):
                 report.id.as_('id'),
                 convention.company.as_('company'),
                 convention.party.as_('party'),
-                report.due_date.as_('due_date'),
+                FinancialReport.sql_awaited_on(report).as_('due_date'),
                 convention.id.as_('convention'),
                 convention.officer.as_('officer'),
                 cls._reference(
@@ -93,9 +94,13 @@ class Due(metaclass=PoolMeta):
 
     def _describe(self):
         if self.kind == 'report':
-            return gettext(
+            what = gettext(
                 f'pacte_grants.msg_report_reminder_{self.record.kind}',
                 year=self.record.year)
+            if self.record.state == 'returned':
+                return gettext(
+                    'pacte_grants.msg_report_reminder_corrected', what=what)
+            return what
         return super()._describe()
 
     def _get_details(self):

@@ -8,12 +8,13 @@ compared with it, and what the officer does not retain is taken off.
 """
 import datetime as dt
 from collections import defaultdict
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from sql.aggregate import Sum
 
 from trytond.i18n import gettext
 from trytond.model import Index, ModelSQL, ModelView, fields
+from trytond.model.exceptions import AccessError
 from trytond.modules.currency.fields import Monetary
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Bool, Eval, If
@@ -24,6 +25,7 @@ from .check import AmountMixin, bulleted, money
 from .exceptions import AmountError, PeriodError
 from .financial_report import OPEN
 from .mixin import FrozenByMixin
+from .objective import plain_percent
 from .sums import SLICE, read_sums
 from .territory import normalize
 
@@ -34,6 +36,8 @@ _ACCOUNTS = [
     ('L12_ACCOUNTS_THRESHOLD', 'accounts', 'accounts'),
     ('L11_ACCOUNTS_THRESHOLD', 'auditor_report', 'auditor_report'),
     ]
+# Half of the last decimal of a share
+_HALF_SHARE = Decimal('0.00005')
 _STATES_OPEN = {'readonly': ~Eval('state').in_(OPEN)}
 _STATES_ROW = {'readonly': ~Eval('report_state').in_(OPEN)}
 
@@ -222,6 +226,19 @@ class FinancialReportLine(_RowMixin, ModelSQL, ModelView):
             for li in lines}
 
     @classmethod
+    def check_modification(cls, mode, lines, values=None, external=False):
+        super().check_modification(
+            mode, lines, values=values, external=external)
+        if mode == 'delete' and external:
+            # The rows are those of the budget that was voted.
+            for line in lines:
+                if line.forecast:
+                    raise AccessError(gettext(
+                            'pacte_grants.msg_report_line_delete',
+                            line=line.rec_name,
+                            report=line.report.rec_name))
+
+    @classmethod
     def validate_fields(cls, lines, field_names):
         super().validate_fields(lines, field_names)
         for line in lines:
@@ -250,10 +267,53 @@ class FinancialReportLine(_RowMixin, ModelSQL, ModelView):
                 reasons.append(reason('key'))
             else:
                 share = self.currency.round(self.key_base * self.key_rate)
-                if self.realised != share:
+                # The share of a third is not exact.
+                margin = (self.key_base * _HALF_SHARE).quantize(
+                    Decimal('0.01'), ROUND_UP)
+                if abs(self.realised - share) > margin:
                     reasons.append(reason('key_share',
                             realised=money(self.realised),
                             share=money(share)))
+        return reasons
+
+    @property
+    def key(self):
+        "What identifies the whole cost that is shared out, or ``None``."
+        if self.key_criterion and self.key_base and self.key_rate:
+            return (
+                self.report.party, self.report.convention.company,
+                self.report.year, self.heading, normalize(self.label or ''),
+                normalize(self.key_criterion), self.key_base)
+
+    @classmethod
+    def get_key_reasons(cls, reports):
+        """Return, by report, the shares of one same cost that add up to more
+        than the whole of it, in whatever reports of the partner."""
+        lines = [li for r in reports for li in r.lines if li.key]
+        if not lines:
+            return {}
+        others = cls.search([
+                ('key_rate', '!=', None),
+                ('report.convention.party', 'in', list({
+                            r.party.id for r in reports})),
+                ('report.year', 'in', list({r.year for r in reports})),
+                ['OR',
+                    ('report', 'in', [r.id for r in reports]),
+                    ('report.state', 'in', ['submitted', 'accepted'])],
+                ])
+        by_key = defaultdict(list)
+        for line in others:
+            by_key[line.key].append(line)
+        reasons = defaultdict(list)
+        for line in lines:
+            same = by_key[line.key]
+            total = sum(li.key_rate for li in same)
+            if total > 1 + len(same) * _HALF_SHARE:
+                reasons[line.report].append(gettext(
+                        'pacte_grants.msg_report_line_key_total',
+                        line=line.rec_name, total=plain_percent(total),
+                        reports=', '.join(sorted({
+                                    li.report.rec_name for li in same}))))
         return reasons
 
 
@@ -626,10 +686,13 @@ class FinancialReport(metaclass=PoolMeta):
         found = super().get_acceptance_reasons(reports)
         accounts = cls._get_accounts_reasons(
             [r for r in reports if r.kind == 'financial'])
+        Line = Pool().get('grant.financial_report.line')
+        keys = Line.get_key_reasons(reports)
         return {
             report: (
                 ([] if report.lines else reasons)
                 + report._get_content_reasons()
+                + keys.get(report, [])
                 + accounts.get(report, [])
                 + report._get_certificate_reasons())
             for report, reasons in found.items()}

@@ -7,13 +7,15 @@ comes back as a whole: every error is said with its sheet, line and column,
 and nothing is written while there is one.
 """
 import datetime as dt
+import re
 from decimal import Decimal
 from io import BytesIO
 from typing import NamedTuple
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Alignment, Font, PatternFill, Protection
+from openpyxl.styles.numbers import BUILTIN_FORMATS
 from openpyxl.workbook.protection import WorkbookProtection
 
 from trytond.i18n import gettext
@@ -30,6 +32,10 @@ from .financial_report import OPEN
 from .territory import normalize
 
 MAXIMUM_SIZE = 5  # megabytes
+# What it may unpack to: a small file can hold a very large one.
+MAXIMUM_CONTENT = 50  # megabytes
+MAXIMUM_NUMBER = 10 ** 12
+MAXIMUM_COUNT = 10 ** 8
 MAXIMUM_ROWS = 2000
 IDENTITY = 'Identité'
 BUDGET = 'Budget'
@@ -56,16 +62,23 @@ _ACTIVITY = [
 _ATTESTATION = [
     ('eligible_realised', "Montant dépensé pour l'action"), *_ACTIVITY]
 _INVOICES = [
+    ('id', "Identifiant", 12),
     ('supplier', "Fournisseur", 30), ('number', "Numéro", 18),
     ('date', "Date", 12), ('paid_on', "Payée le", 12),
     ('untaxed_amount', "Montant HT", 14), ('amount', "Montant TTC", 14),
     ('eligible_amount', "Montant éligible", 14),
     ('description', "Objet", 40)]
+# The invoices with which the sheet left: those that do not come back were
+# taken out.
+_SENT = "Factures d'origine"
 _INVOICE_REQUIRED = {'supplier', 'number', 'date', 'amount'}
 _AMOUNTS = {
     'realised', 'key_base', 'public_total', 'eligible_realised',
     'untaxed_amount', 'amount', 'eligible_amount'}
 _DATES = {'date', 'paid_on', 'certified_on'}
+# The currency in the format of a cell: the euro, or that of the locale
+_EURO = re.compile(r'\[\$(€|EUR)?(-[0-9A-Fa-f]+)?\]')
+_FOREIGN = re.compile(r'[$£¥]|USD|GBP|CHF')
 _GREY = PatternFill('solid', fgColor='E7E6E6')
 _ENTRY = PatternFill('solid', fgColor='FFF9DB')
 
@@ -79,10 +92,36 @@ class SheetError(NamedTuple):
 
 
 class Understood(NamedTuple):
-    "What a sheet says: values by record, ready to be written."
+    """What a sheet says, ready to be written: the values of the report, of
+    its lines by id, of its invoices (each with the one that is known, or
+    ``None``), and the invoices that were taken out."""
     report: dict
     lines: dict
     invoices: list
+    removed: list
+
+
+class _Sheet:
+    """A sheet as its file holds it: the values, and whether a cell without
+    one has a formula."""
+
+    def __init__(self, values, formulas):
+        self.title = values.title
+        self.max_row = values.max_row
+        self._values = values
+        self._formulas = formulas
+
+    def value(self, row, column):
+        return self._values.cell(row, column).value
+
+    def read(self, name, row, column):
+        """Return the value of the cell as ``read_value`` does; raise
+        ``ValueError`` with the code of what is wrong."""
+        cell = self._values.cell(row, column)
+        if cell.data_type == 'e' or cell.value is None and (
+                self._formulas.cell(row, column).data_type == 'f'):
+            raise ValueError('formula')
+        return read_value(name, cell.value, cell.number_format)
 
 
 def _text(cell, value):
@@ -126,6 +165,8 @@ def make_sheet(report):
                 ("Nature", report.kind_string),
                 ("À rendre avant le", report.due_date),
                 ("Référence", f'{report.kind}-{report.id}'),
+                (_SENT, ' '.join(str(i.id) for i in report.invoices)
+                    or None),
                 ("Consigne", gettext('pacte_grants.msg_report_sheet_help')),
                 ], 1):
         _text(identity.cell(row, 1), name).font = Font(bold=True)
@@ -133,6 +174,8 @@ def make_sheet(report):
         cell.alignment = Alignment(wrap_text=True, horizontal='left')
         if isinstance(value, dt.date):
             cell.number_format = 'DD/MM/YYYY'
+        if name == _SENT:
+            identity.row_dimensions[row].hidden = True
     identity.column_dimensions['A'].width = 20
     identity.column_dimensions['B'].width = 80
     identity.protection.sheet = True
@@ -178,6 +221,7 @@ def _fill_budget(sheet, title, report):
 
 def _fill_invoices(sheet, title, report):
     _head(sheet, title, _INVOICES)
+    sheet.column_dimensions['A'].hidden = True
     invoices = list(report.invoices)
     for row in range(_FIRST, _FIRST + len(invoices) + 200):
         invoice = (
@@ -186,6 +230,8 @@ def _fill_invoices(sheet, title, report):
             cell = sheet.cell(row, column)
             if invoice:
                 _text(cell, getattr(invoice, name))
+            if name == 'id':
+                continue
             _open(cell, '#,##0.00' if name in _AMOUNTS
                 else 'DD/MM/YYYY' if name in _DATES else None)
 
@@ -205,10 +251,10 @@ def _fill_activity(sheet, title, report):
             else 'DD/MM/YYYY' if name in _DATES else None)
 
 
-def read_value(name, value):
-    """Return the value of a cell: an amount to the cent, a date, a count, a
-    rate or a text; ``None`` for an empty one.  Raise ``ValueError`` with the
-    code of what is wrong."""
+def read_value(name, value, format_='General'):
+    """Return the value of a cell and of its format: an amount to the cent, a
+    date, a count, a rate or a text; ``None`` for an empty one.  Raise
+    ``ValueError`` with the code of what is wrong."""
     if value is None or isinstance(value, str) and not value.strip():
         return None
     if name in _DATES:
@@ -221,10 +267,20 @@ def read_value(name, value):
         except ValueError:
             raise ValueError('date') from None
     if name in _AMOUNTS or name == 'key_rate':
+        if _is_foreign(format_):
+            raise ValueError('currency')
+        percent = '%' in format_ and not isinstance(value, str)
+        if name == 'key_rate' and isinstance(value, str):
+            value = value.strip().removesuffix('%')
         number = _read_number(value)
         if number < 0:
             raise ValueError('negative')
+        if number > MAXIMUM_NUMBER or percent and name != 'key_rate':
+            raise ValueError('amount')
         if name == 'key_rate':
+            if percent:
+                # The cell holds the share itself.
+                number *= 100
             if number > 100:
                 raise ValueError('rate')
             return (number / 100).quantize(Decimal('0.0001'))
@@ -235,12 +291,23 @@ def read_value(name, value):
         if isinstance(value, float) and value == int(value):
             value = int(value)
         try:
-            return read_count(str(value))
+            count = read_count(str(value))
         except ValueError:
             raise ValueError('count') from None
+        if count > MAXIMUM_COUNT:
+            raise ValueError('count')
+        return count
     if isinstance(value, float) and value == int(value):
         value = int(value)
     return str(value).strip()
+
+
+def _is_foreign(format_):
+    "Return whether the format shows a currency that is not the euro."
+    if format_ in BUILTIN_FORMATS.values():
+        # Their dollar stands for the currency of the computer.
+        return False
+    return bool(_FOREIGN.search(_EURO.sub('', format_)))
 
 
 def _read_number(value):
@@ -319,7 +386,11 @@ class SheetImport(Wizard):
             gettext('pacte_grants.msg_report_sheet_invoice',
                 invoice=f"{values['supplier']} {values['number']}",
                 amount=money(values['amount']))
-            for values in understood.invoices]
+            for _, values in understood.invoices]
+        sentences += [
+            gettext('pacte_grants.msg_report_sheet_removed',
+                invoice=invoice.rec_name, amount=money(invoice.amount))
+            for invoice in understood.removed]
         labels = dict(_ATTESTATION)
         sentences += [
             f'{labels[name]} : '
@@ -351,11 +422,13 @@ def read_sheet(report, data):
                 report=report.rec_name, state=report.state_label))
     book = _load(report, data)
     errors = []
-    lines, invoices = {}, []
+    lines, invoices, removed = {}, [], []
     if report.kind == 'financial' and report.lines:
         lines = _read_budget(report, _get(book, BUDGET, report), errors)
     if report.kind == 'statement':
-        invoices = _read_invoices(_get(book, INVOICES, report), errors)
+        invoices, removed = _read_invoices(
+            report, _get(book, INVOICES, report),
+            _get_identity(book, report).get(_SENT), errors)
     values = _read_activity(report, _get(book, ACTIVITY, report), errors)
     if errors:
         raise SurveyFileError(gettext(
@@ -367,27 +440,34 @@ def read_sheet(report, data):
                             f'pacte_grants.msg_report_sheet_bad_{e.code}',
                             value=e.value))
                     for e in errors)))
-    return Understood(values, lines, invoices)
+    return Understood(values, lines, invoices, removed)
 
 
-def _refuse(code, report):
+def _refuse(code, report, **names):
     raise SurveyFileError(gettext(
             f'pacte_grants.msg_report_sheet_{code}',
-            report=report.rec_name, size=MAXIMUM_SIZE))
+            report=report.rec_name, size=MAXIMUM_SIZE, **names))
 
 
 def _load(report, data):
+    "Return the workbook twice: with its values, and with its formulas."
+    data = data or b''
     if len(data) > MAXIMUM_SIZE * 2 ** 20:
         _refuse('large', report)
     try:
-        book = load_workbook(BytesIO(data), data_only=True)
-    except (BadZipFile, KeyError, ValueError, TypeError, OSError,
-            AttributeError, SyntaxError):
+        with ZipFile(BytesIO(data)) as archive:
+            content = sum(i.file_size for i in archive.infolist())
+        large = content > MAXIMUM_CONTENT * 2 ** 20
+        book = () if large else tuple(
+            load_workbook(
+                BytesIO(data), data_only=data_only, keep_links=False)
+            for data_only in [True, False])
+    except Exception:
+        # There is no end to the ways in which a file may be damaged.
         _refuse('unreadable', report)
-    identity = _get(book, IDENTITY, report)
-    found = {
-        identity.cell(row, 1).value: identity.cell(row, 2).value
-        for row in range(1, 10)}
+    if large:
+        _refuse('large', report)
+    found = _get_identity(book, report)
     if (str(found.get("Référence")) != f'{report.kind}-{report.id}'
             or str(found.get("Convention")) != report.convention.number
             or str(found.get("Année")) != str(report.year)):
@@ -396,36 +476,42 @@ def _load(report, data):
 
 
 def _get(book, title, report):
-    if title not in book.sheetnames:
+    values, formulas = book
+    if title not in [s.title for s in values.worksheets]:
         _refuse('structure', report)
-    sheet = book[title]
+    sheet = _Sheet(values[title], formulas[title])
     if sheet.max_row > MAXIMUM_ROWS:
         _refuse('structure', report)
     return sheet
 
 
+def _get_identity(book, report):
+    sheet = _get(book, IDENTITY, report)
+    return {sheet.value(row, 1): sheet.value(row, 2) for row in range(1, 11)}
+
+
 def _check_headings(sheet, columns, report):
     found = [
-        sheet.cell(_FIRST - 1, i).value for i in range(1, len(columns) + 1)]
+        sheet.value(_FIRST - 1, i) for i in range(1, len(columns) + 1)]
     if found != [name for _, name, _ in columns]:
         _refuse('structure', report)
 
 
 def _read_cell(sheet, row, column, name, title, errors):
-    value = sheet.cell(row, column).value
     try:
-        return read_value(name, value)
+        return sheet.read(name, row, column)
     except ValueError as error:
         errors.append(SheetError(
-                sheet.title, row, title, str(error), str(value)))
+                sheet.title, row, title, str(error),
+                str(sheet.value(row, column) or '')))
 
 
 def _read_budget(report, sheet, errors):
     _check_headings(sheet, _BUDGET, report)
-    expected = {line.id for line in report.lines}
+    expected = {line.id: line for line in report.lines}
     lines = {}
     for row in range(_FIRST, sheet.max_row + 1):
-        id_ = sheet.cell(row, 1).value
+        id_ = sheet.value(row, 1)
         cells = {
             name: _read_cell(sheet, row, column, name, title, errors)
             for column, (name, title, _) in enumerate(_BUDGET, 1)
@@ -434,26 +520,44 @@ def _read_budget(report, sheet, errors):
             if any(v is not None for v in cells.values()):
                 errors.append(SheetError(
                         sheet.title, row, _BUDGET[1][1], 'row',
-                        str(sheet.cell(row, 2).value or '')))
+                        str(sheet.value(row, 2) or '')))
             continue
         if id_ not in expected or id_ in lines:
             errors.append(SheetError(
                     sheet.title, row, _BUDGET[1][1], 'row',
-                    str(sheet.cell(row, 2).value or '')))
+                    str(sheet.value(row, 2) or '')))
             continue
         lines[id_] = cells
-    if expected - lines.keys() and not errors:
-        _refuse('structure', report)
+        _check_forecast(sheet, row, expected[id_], errors)
+    missing = [line for id_, line in expected.items() if id_ not in lines]
+    if missing and not errors:
+        _refuse('missing', report, rows=bulleted(m.rec_name for m in missing))
     return lines
 
 
-def _read_invoices(sheet, errors):
-    invoices = []
+def _check_forecast(sheet, row, line, errors):
+    "The sheet is that of the budget which the report has now."
+    column, (_, title, _) = next(
+        (i, c) for i, c in enumerate(_BUDGET, 1) if c[0] == 'forecast')
+    before = len(errors)
+    forecast = _read_cell(sheet, row, column, 'realised', title, errors)
+    if len(errors) == before and (forecast or 0) != (line.forecast or 0):
+        errors.append(SheetError(
+                sheet.title, row, title, 'forecast',
+                money(line.forecast or Decimal(0))))
+
+
+def _read_invoices(report, sheet, sent, errors):
+    """Return the invoices of the sheet, each with the one of the report that
+    it gives again, and those of the report that it gives no more."""
+    _check_headings(sheet, _INVOICES, report)
+    rows = []
     for row in range(_FIRST, sheet.max_row + 1):
         before = len(errors)
         values = {
             name: _read_cell(sheet, row, column, name, title, errors)
-            for column, (name, title, _) in enumerate(_INVOICES, 1)}
+            for column, (name, title, _) in enumerate(_INVOICES, 1)
+            if name != 'id'}
         if len(errors) > before or all(v is None for v in values.values()):
             continue
         for name, title, _ in _INVOICES:
@@ -464,14 +568,45 @@ def _read_invoices(sheet, errors):
             values['eligible_amount'] = (
                 values['amount'] if values['untaxed_amount'] is None
                 else values['untaxed_amount'])
-        invoices.append(values)
-    return invoices
+        rows.append((sheet.value(row, 1), values))
+    if errors:
+        return [], []
+    invoices = _match_invoices(report, rows)
+    known = {invoice for invoice, _ in invoices}
+    sent = set(str(sent or '').split())
+    return invoices, [
+        i for i in report.invoices if i not in known and str(i.id) in sent]
+
+
+def _match_invoices(report, rows):
+    """Find the invoice of each row: by its identifier, which a copied row
+    has too, else by supplier and number."""
+    by_id = {i.id: i for i in report.invoices}
+    found = []
+    for id_, _ in rows:
+        found.append(by_id.pop(id_, None))
+    for index, (_, values) in enumerate(rows):
+        if found[index] is None:
+            key = _invoice_key(values['supplier'], values['number'])
+            same = [
+                i for i in by_id.values()
+                if _invoice_key(i.supplier, i.number) == key]
+            same.sort(key=lambda i: i.amount != values['amount'])
+            if same:
+                found[index] = by_id.pop(same[0].id)
+    return [
+        (invoice, values)
+        for invoice, (_, values) in zip(found, rows, strict=True)]
+
+
+def _invoice_key(supplier, number):
+    return normalize(supplier), normalize(number)
 
 
 def _read_activity(report, sheet, errors):
     values = {}
     for row, (name, title) in enumerate(_activity_rows(report), _FIRST):
-        if sheet.cell(row, 1).value != title:
+        if sheet.value(row, 1) != title:
             _refuse('structure', report)
         values[name] = _read_cell(sheet, row, 2, name, title, errors)
     return values
@@ -495,14 +630,10 @@ def write_sheet(report, data):
                 args += [[line], changed]
         if args:
             Line.write(*args)
-        known = {
-            (normalize(i.supplier), normalize(i.number), i.amount): i
-            for i in report.invoices}
+        if understood.removed:
+            Invoice.delete(Invoice.browse(understood.removed))
         new = []
-        for values in understood.invoices:
-            invoice = known.get((
-                    normalize(values['supplier']),
-                    normalize(values['number']), values['amount']))
+        for invoice, values in understood.invoices:
             if not invoice:
                 new.append({'report': report.id, **values})
             elif changed := _changes(invoice, values):

@@ -33,12 +33,17 @@ class Recovery(metaclass=PoolMeta):
         pool = Pool()
         today = pool.get('ir.date').today()
         months = int(pool.get('grant.parameter').get('L30_NO_REPORT_DELAY'))
+        before = today - relativedelta(months=months)
         return {
             report.tranche: report
             for report in pool.get('grant.financial_report').search([
                     ('kind', '!=', 'statement'),
                     ('state', 'in', AWAITED),
-                    ('due_date', '<', today - relativedelta(months=months)),
+                    ('due_date', '<', before),
+                    # One that was returned has its delay to come back.
+                    ['OR',
+                        ('answer_before', '=', None),
+                        ('answer_before', '<', before)],
                     ('convention.state', 'in', ACCOUNTABLE),
                     domain])}
 

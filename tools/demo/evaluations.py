@@ -93,6 +93,7 @@ def go_on(life, end):
                 break
     life.write(
         evaluation, agreed_view=SHARED[turn % len(SHARED)],
+        partner_agreed_on=clock.day,
         outcome='stop' if step == 'stopped' else (
             'renew' if turn % 2 == 0 else 'adjust'),
         outcome_reason=(
