@@ -391,7 +391,7 @@ class EnvelopeCarryOver(WorkflowMixin, CompanyMixin, ModelSQL, ModelView):
                     'instalment': i.id,
                     'commitment': i.commitment.id if i.commitment else None,
                     'exercise': i.exercise,
-                    'state': i.state,
+                    'state_before': i.state,
                     } for i in instalments])
         new |= Instalment.move(
             instalments, plan.sources, plan.targets, plan.year)
@@ -684,7 +684,7 @@ class EnvelopeCarryOverMove(GuardMixin, ModelSQL, ModelView):
         'grant.commitment', "Commitment Before", readonly=True,
         ondelete='RESTRICT')
     exercise = fields.Integer("Exercise Before", readonly=True)
-    state = fields.Selection(
+    state_before = fields.Selection(
         'get_states', "State Before", readonly=True, sort=False)
 
     @classmethod
@@ -719,7 +719,8 @@ class EnvelopeCarryOverMove(GuardMixin, ModelSQL, ModelView):
             # It asks nothing of either envelope.
             return []
         if (instalment.state not in MOVED
-                or MOVED.index(instalment.state) > MOVED.index(self.state)):
+                or MOVED.index(instalment.state)
+                > MOVED.index(self.state_before)):
             return [gettext('pacte_grants.msg_envelope_undo_used', **names)]
         if (payment := instalment.payment) and payment.group:
             return [gettext(

@@ -859,9 +859,7 @@ def _answer_schedule(schedule):
     if not schedule:
         return _answer([gettext('pacte_grants.msg_pay_nothing')])
     blocked = [
-        gettext('pacte_grants.msg_pay_instalment',
-            instalment=f'{i.kind_string} {i.tranche.year}',
-            reasons=', '.join(reasons))
+        f"{i.kind_string} {i.tranche.year} ({', '.join(reasons)})"
         for i, reasons in schedule if reasons]
     if len(blocked) in {0, len(schedule)}:
         return _answer(blocked)
