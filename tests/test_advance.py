@@ -272,6 +272,15 @@ class AwardTestCase(AdvanceCase):
                 d.commitment.amount for d in self.application.decisions),
             30000)
         self.assertFalse(self.recoveries)
+        report, = self.tranche.financial_reports
+        self.assertEqual(
+            sorted((li.heading.code, li.forecast) for li in report.lines),
+            sorted(
+                (li.heading.code, li.amount)
+                for li in self.application.budget_lines))
+        self.assertTrue(report.lines)
+        self.assertEqual(
+            report.eligible_forecast, self.application.eligible_cost)
         self.road.make_executory(deliberation)
         self.road.press('claire', self.tranche, 'notify')
         self.assertEqual(

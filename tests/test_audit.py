@@ -8,7 +8,7 @@ from trytond.modules.pacte_grants.exceptions import (
     CompletenessError, FrozenError, TransitionError)
 from trytond.pool import Pool
 
-from .refusal import RefusalCase, set_state
+from .refusal import RefusalCase, forget, set_state
 
 
 class AuditTestCase(RefusalCase):
@@ -93,6 +93,48 @@ class AuditTestCase(RefusalCase):
             [audit.state, audit.concluded_by.login,
                 audit.findings[0].resolved_by.login],
             ['closed', 'claire', 'claire'])
+
+    def test_finding_due(self):
+        "What a control asks is among the deadlines, and is reminded"
+        pool = Pool()
+        Due = pool.get('grant.due')
+        road, audit = self.road, self.plan()
+        road.press('claire', audit, 'start')
+        road.write('claire', audit, conclusion="À corriger.", findings=[
+                ('create', [
+                        {'text': "Sans suite datée"},
+                        {'text': "Factures sans date",
+                            'action': "Les produire.",
+                            'due_date': road.today}])])
+
+        def due():
+            forget()
+            with road.as_user('lea'):
+                return Due.search([('kind', '=', 'finding')])
+        self.assertEqual(due(), [])
+        road.press('claire', audit, 'conclude')
+        line, = due()
+        with road.as_user('lea'):
+            self.assertEqual(
+                [line.status, line.whose_turn, line.due_date, line.what,
+                    line.party],
+                ['to_produce', 'partner', road.today,
+                    "ce qui a été demandé après le contrôle : Les produire",
+                    self.convention.party])
+        with road.system():
+            Due.remind_daily()
+            reminder, = pool.get('grant.reminder').search(
+                [('record', '=', str(line.record))])
+        self.assertIn("Les produire", reminder.text)
+        finding = line.record
+        road.write('claire', finding, answer="Produites le 3.")
+        line, = due()
+        self.assertEqual(
+            [line.status, line.whose_turn], ['to_verify', 'officer'])
+        with self.refused(CompletenessError, 'condition_due_refused'):
+            road.press('claire', line, 'meet')
+        road.press('claire', finding, 'resolve')
+        self.assertEqual(due(), [])
 
     def test_findings(self):
         "What was found once weighs on the next convention of the partner"

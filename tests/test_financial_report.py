@@ -361,6 +361,18 @@ class ReportTestCase(RefusalCase):
             'claire', self.line('70'), realised=Decimal('2000.60'))
         road.press('claire', self.report, 'accept')
 
+    def test_certificate(self):
+        "Certified by a name, not in the future"
+        road = self.road
+        road.fill_report(self.report, Decimal(19000), Decimal(9000))
+        road.press('claire', self.report, 'submit')
+        for values in [
+                {'certified_on': road.today + dt.timedelta(days=1)},
+                {'certified_capacity': "  "}]:
+            with self.refused(CompletenessError, None, "certification"):
+                road.write('claire', self.report, **values)
+                road.press('claire', self.report, 'accept')
+
     def test_auditor(self):
         "Above the threshold of all funders the auditor's report is due (L11)"
         road = self.road
@@ -478,6 +490,24 @@ class ReportTestCase(RefusalCase):
         self.assertState(self.report, 'submitted')
         with self.refused(CompletenessError):
             road.press('claire', self.due(), 'receive_report')
+
+    def test_due_verdict(self):
+        "What is done with undertakings is not done from a report's line"
+        road = self.road
+        Condition = Pool().get('grant.condition')
+        # Of the number of the report: neither is taken for the other.
+        with road.system():
+            condition, = Condition.search([('id', '=', self.report.id)])
+        set_state(condition, 'submitted')
+        road.press('claire', self.report, 'submit')
+        due = self.due()
+        for button in [
+                'meet', 'submit', 'fail', 'prolong', 'propose_waiver']:
+            with self.subTest(button=button), self.refused(
+                    CompletenessError, 'condition_due_refused',
+                    "Compte rendu financier"):
+                road.press('claire', due, button)
+        self.assertState(condition, 'submitted')
 
     # The sheet
 
@@ -689,6 +719,35 @@ class ReportTestCase(RefusalCase):
         self.assertEqual(statement.eligible_realised, Decimal(650))
         self.import_(statement, book)
         self.assertEqual(len(road.fresh(statement).invoices), 3)
+
+    def test_sheet_stranger(self):
+        "A report of another company is neither seen nor filled in"
+        pool = Pool()
+        Import = pool.get(
+            'grant.financial_report.sheet.import', type='wizard')
+        data = self.save(self.filled(self.report, {'60': 1}))
+        with self.road.system():
+            stranger = self.road.create_user(
+                'zoe', ['group_officer'], company=None, companies=None,
+                employees=None, employee=None)
+        with Transaction().set_user(stranger.id), Transaction().set_context(
+                _check_access=True, active_model='grant.financial_report',
+                active_id=self.report.id, active_ids=[self.report.id]):
+            for name in [
+                    'grant.financial_report', 'grant.financial_report.line',
+                    'grant.financial_report.invoice', 'grant.evaluation',
+                    'grant.evaluation.line', 'grant.evaluation.result',
+                    'grant.evaluation.meeting', 'grant.evaluation.statistic',
+                    'grant.audit', 'grant.audit.finding', 'grant.audit.risk',
+                    'grant.reminder', 'grant.due']:
+                with self.subTest(name=name):
+                    self.assertEqual(pool.get(name).search([]), [])
+            for state in ['preview', 'import_']:
+                with self.subTest(state=state), self.forbidden():
+                    session, _, _ = Import.create()
+                    Import.execute(
+                        session, {'start': {'file': data}}, state)
+        self.assertIsNone(self.report.eligible_realised)
 
     def test_sheet_preview(self):
         "The wizard shows what it understood before it writes"

@@ -6,9 +6,10 @@ What is controlled first is what is most at risk: the score of a convention
 adds up the weights (dated parameters) of its factors, which the list shows
 one by one.
 """
-from sql import Literal
+from sql import Literal, Null
 from sql.aggregate import Sum
 from sql.conditionals import Case
+from sql.functions import Trim
 from sql.operators import Exists
 
 from trytond.i18n import gettext
@@ -250,6 +251,12 @@ class AuditFinding(FrozenByMixin, ModelSQL, ModelView):
                     },
                 })
 
+    def _get_what(self):
+        "Say what is due after the control."
+        return gettext(
+            'pacte_grants.msg_audit_finding_due',
+            text=' '.join((self.action or self.text).split()).rstrip('.'))
+
     @classmethod
     def default_severity(cls):
         return 'minor'
@@ -438,6 +445,76 @@ class AuditRisk(ModelSQL, ModelView):
             'risk_factors': '\n'.join(
                 labels[n]['string'] for n in FACTORS if getattr(self, n)),
             }
+
+
+class Due(metaclass=PoolMeta):
+    "What a control found is due by its date, then to be verified."
+    __name__ = 'grant.due'
+
+    @classmethod
+    def _rules(cls):
+        return super()._rules() + [('finding', cls._finding)]
+
+    @classmethod
+    def _finding(cls):
+        pool = Pool()
+        finding = pool.get('grant.audit.finding').__table__()
+        audit = pool.get('grant.audit').__table__()
+        convention = pool.get('grant.convention').__table__()
+        answered = (finding.answer != Null) & (Trim(finding.answer) != '')
+        return finding.join(
+            audit, condition=finding.audit == audit.id).join(
+            convention, condition=audit.convention == convention.id).select(
+                finding.id.as_('id'),
+                audit.company.as_('company'),
+                convention.party.as_('party'),
+                finding.due_date.as_('due_date'),
+                convention.id.as_('convention'),
+                convention.officer.as_('officer'),
+                cls._reference(
+                    'grant.audit.finding', finding.id).as_('record'),
+                Case((answered, 'to_verify'), else_='to_produce'
+                    ).as_('status'),
+                Case((answered, 'officer'), else_='partner'
+                    ).as_('whose_turn'),
+                Literal(False).as_('blocking'),
+                where=(audit.state == 'concluded')
+                & (finding.resolved_on == Null)
+                & (finding.due_date != Null))
+
+    @classmethod
+    def get_what(cls, dues, names):
+        result = super().get_what(dues, names)
+        rows = [
+            row for row in cls.read(
+                [d.id for d in dues], ['kind', 'record'])
+            if row['kind'] == 'finding']
+        if not rows:
+            return result
+        records = cls._browse_records(cls.browse([r['id'] for r in rows]))
+        for row in rows:
+            values = {
+                'what': records[row['record']]._get_what(),
+                'blocks_text': None,
+                }
+            for name in names:
+                result[name][row['id']] = values[name]
+        return result
+
+    def _describe(self):
+        if self.kind == 'finding':
+            return self.record._get_what()
+        return super()._describe()
+
+
+class Reminder(metaclass=PoolMeta):
+    __name__ = 'grant.reminder'
+
+    @classmethod
+    def get_records(cls):
+        IrModel = Pool().get('ir.model')
+        name = 'grant.audit.finding'
+        return super().get_records() + [(name, IrModel.get_name(name))]
 
 
 class Convention(metaclass=PoolMeta):

@@ -116,8 +116,9 @@ class Due(ModelSQL, ModelView):
         condition = Eval('kind') == 'condition'
         cls._buttons.update({
                 'meet': {
-                    'invisible': Eval('status') != 'to_verify',
-                    'depends': ['status'],
+                    'invisible': ~(
+                        condition & (Eval('status') == 'to_verify')),
+                    'depends': ['kind', 'status'],
                     },
                 'fail': {
                     'invisible': ~(condition & Eval('status').in_(

@@ -429,9 +429,6 @@ class Evaluation(
                     }, [
                     'state', 'partner_recorded_on',
                     'department_recorded_on']),
-            ('//group[@id="agreement"]', 'states', {
-                    'invisible': Eval('state') == 'draft',
-                    }, ['state']),
             ('//page[@id="shared"]', 'states', {
                     'invisible': Eval('state') == 'draft',
                     }, ['state']),

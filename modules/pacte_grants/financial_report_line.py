@@ -731,8 +731,10 @@ class FinancialReport(metaclass=PoolMeta):
 
     def _get_certificate_reasons(self):
         reasons = []
-        if not (self.certified_name and self.certified_capacity
-                and self.certified_on):
+        if not (all((t or '').strip() for t in [
+                        self.certified_name, self.certified_capacity])
+                and self.certified_on
+                and self.certified_on <= Pool().get('ir.date').today()):
             reasons.append(gettext('pacte_grants.msg_report_no_certificate'))
         elif (normalize(self.certified_name)
                 != normalize(self.party.representative_name)

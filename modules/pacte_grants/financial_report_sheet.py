@@ -371,8 +371,15 @@ class SheetImport(Wizard):
         file = getattr(self.start, 'file', None)
         return {'file': file} if file else {}
 
+    def _get_report(self):
+        "Return the report; raise ``AccessError`` if the user may not see it."
+        report = self.record
+        with check_access():
+            report.__class__.read([report.id], ['id'])
+        return report
+
     def default_preview(self, fields):
-        understood = read_sheet(self.record, self.start.file)
+        understood = read_sheet(self._get_report(), self.start.file)
         Line = Pool().get('grant.financial_report.line')
         sentences = []
         for line in Line.browse(list(understood.lines)):
@@ -402,7 +409,7 @@ class SheetImport(Wizard):
         return {'text': bulleted(sentences)}
 
     def transition_import_(self):
-        write_sheet(self.record, self.start.file)
+        write_sheet(self._get_report(), self.start.file)
         return 'end'
 
     def end(self):

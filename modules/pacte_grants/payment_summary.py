@@ -27,6 +27,9 @@ class Summary(CompanyMixin, ModelSQL, ModelView):
 
     envelope = fields.Many2One('grant.envelope', "Envelope")
     status = fields.Selection('get_statuses', "State", sort=False)
+    # A graph shows what a selection stores, not its label.
+    status_label = fields.Function(
+        fields.Char("State"), 'get_status_label')
     count = fields.Integer("Payments")
     amount = Monetary("Amount", currency='currency', digits='currency')
 
@@ -38,6 +41,11 @@ class Summary(CompanyMixin, ModelSQL, ModelView):
     @classmethod
     def get_statuses(cls):
         return Pool().get('grant.instalment').get_statuses()
+
+    @classmethod
+    def get_status_label(cls, summaries, name):
+        labels = dict(cls.get_statuses())
+        return {s.id: labels[s.status] for s in summaries}
 
     @classmethod
     def table_query(cls):
