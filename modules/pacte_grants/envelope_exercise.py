@@ -51,7 +51,8 @@ class EnvelopeExercise(ModelSQL, ModelView):
     def __setup__(cls):
         super().__setup__()
         cls.__access__.add('envelope')
-        cls._order = [('envelope', 'ASC'), ('year', 'ASC')]
+        cls._order = [
+            ('envelope', 'ASC'), ('year', 'ASC'), ('id', 'ASC')]
 
     @fields.depends('envelope', '_parent_envelope.currency')
     def on_change_with_currency(self, name=None):
