@@ -8,6 +8,7 @@ The files test_journey_*.py drive the web client in Chromium.  Without it the
 run stops, unless BROWSER=no leaves them out.
 """
 
+import functools
 import os
 import sys
 import time
@@ -37,10 +38,15 @@ import pytest  # noqa: E402
 
 from trytond.pool import Pool  # noqa: E402
 from trytond.tests import test_tryton  # noqa: E402
+from trytond.tools import misc  # noqa: E402
 
 from .browser import find_chromium  # noqa: E402
 from .department import database, department  # noqa: E402, F401
 from .journey import address, browser, user  # noqa: E402, F401
+
+# Tryton's tests of a module find it by name for each class of each model, in
+# a list of all that is installed: minutes, always for the same answer.
+misc.import_module = functools.cache(misc.import_module)
 
 NO_BROWSER = os.environ.get('BROWSER') == 'no'
 # In its test mode trytond computes every Function field of each record that

@@ -175,12 +175,36 @@ def use():
     def activate_in_language(modules, lang='en'):
         # A database left in another language would enter the cache as one
         # of this language.
-        if test_tryton.db_exist() and language() != lang:
-            test_tryton.drop_db()
+        if test_tryton.db_exist():
+            if language() != lang:
+                test_tryton.drop_db()
+            elif is_loaded(modules):
+                # To load every module again takes a second.
+                return
         return activate_module(modules, lang=lang)
 
     test_tryton.activate_module = activate_in_language
     return own
+
+
+def is_loaded(modules):
+    "Whether the pool has the modules, and nothing else than what is active."
+    from trytond.pool import Pool
+    from trytond.tests.test_tryton import DB_NAME
+    from trytond.transaction import Transaction
+
+    pool = Pool(DB_NAME)
+    if not pool.ready:
+        return False
+    if isinstance(modules, str):
+        modules = [modules]
+    with Transaction().start(DB_NAME, 0, readonly=True) as transaction:
+        cursor = transaction.connection.cursor()
+        cursor.execute(
+            "SELECT name FROM ir_module WHERE state = 'activated'")
+        activated = {name for name, in cursor}
+    return set(modules) <= activated and set(
+        Pool._pool_modules[DB_NAME]) == activated
 
 
 def language():
