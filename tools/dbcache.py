@@ -76,8 +76,8 @@ def remove_old():
 
 
 @contextmanager
-def lock():
-    with open(CACHE / 'lock', 'w') as file:
+def lock(name='lock'):
+    with open(CACHE / name, 'w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -136,6 +136,7 @@ def use():
     remove_old()
     os.environ['DB_CACHE'] = str(own)
 
+    from trytond import backend
     from trytond.tests import test_tryton, tools
 
     restore_db_cache = test_tryton.restore_db_cache
@@ -181,10 +182,26 @@ def use():
             elif is_loaded(modules):
                 # To load every module again takes a second.
                 return
-        return activate_module(modules, lang=lang)
+        if building or is_cached(modules, lang):
+            return activate_module(modules, lang=lang)
+        # One process makes the database, the others wait for it.
+        with lock(f'{backend.name}.lock'):
+            return activate_module(modules, lang=lang)
 
     test_tryton.activate_module = activate_in_language
     return own
+
+
+def is_cached(modules, lang):
+    "Whether the database of the module may be restored."
+    from trytond.tests import test_tryton
+
+    # As activate_module names it
+    name = modules if isinstance(modules, str) else '-'.join(modules)
+    if lang != 'en':
+        name += f'--{lang}'
+    return os.path.exists(
+        test_tryton._db_cache_file(test_tryton.DB_CACHE, name))
 
 
 def is_loaded(modules):
