@@ -10,7 +10,8 @@ TRYTOND_DATABASE_URI ?= postgresql://
 
 BIN := .venv/bin
 PYTEST := BROWSER=$(BROWSER) $(BIN)/pytest \
-	$(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadscope)
+	$(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadscope \
+	--no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .PHONY: help run reset install web test test-postgresql bench doc check

@@ -134,6 +134,65 @@ class Dossier:
         return cls(**records)
 
 
+class _Shared:
+    """The road that the classes share, in a transaction that none of them
+    commits.
+
+    What a class writes is undone at its end, and what the caches of the
+    process have learned from it is forgotten.
+    """
+
+    def __init__(self):
+        self._stack = None
+
+    def open(self):
+        if self._stack:
+            return
+        activate_module('pacte_grants', lang='fr')
+        with ExitStack() as stack:
+            stack.enter_context(without_converter())
+            self._transaction = stack.enter_context(
+                Transaction().start(DB_NAME, 1))
+            stack.callback(Cache.drop, DB_NAME)
+            stack.callback(Transaction().rollback)
+            self._road = Road()
+            forget()
+            self._caches = {
+                (cache, key): list(contents[key].items())
+                for cache in Cache._instances.values()
+                for contents, key in self._contents(cache)
+                if key in contents}
+            self._stack = stack.pop_all()
+
+    @contextmanager
+    def road(self):
+        "The road as nobody has used it."
+        self.open()
+        with attempt():
+            yield self._road.copy()
+        for cache in Cache._instances.values():
+            for contents, key in self._contents(cache):
+                contents.pop(key, None)
+                if items := self._caches.get((cache, key)):
+                    contents[key] = cache._database_cache.default_factory()
+                    contents[key].update(items)
+
+    def _contents(self, cache):
+        "Where the cache keeps what it knows of the database."
+        return [
+            (cache._database_cache, DB_NAME),
+            (cache._transaction_cache, self._transaction)]
+
+    def close(self):
+        "Leave the database to tests of another kind."
+        if self._stack:
+            stack, self._stack = self._stack, None
+            stack.close()
+
+
+shared = _Shared()
+
+
 class RefusalCase(TestCase):
     """Test case on one road for all its tests.
 
@@ -144,15 +203,10 @@ class RefusalCase(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        activate_module('pacte_grants', lang='fr')
-        stack = ExitStack()
-        cls.addClassCleanup(stack.close)
-        stack.enter_context(without_converter())
-        stack.enter_context(Transaction().start(DB_NAME, 1))
-        stack.callback(Cache.drop, DB_NAME)
-        stack.callback(Transaction().rollback)
-        cls.road = Road()
-        cls.prepare()
+        with ExitStack() as stack:
+            cls.road = stack.enter_context(shared.road())
+            cls.prepare()
+            cls.addClassCleanup(stack.pop_all().close)
 
     @classmethod
     def prepare(cls):

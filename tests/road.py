@@ -8,8 +8,10 @@ buttons as the users would, over the same checks as a request.
 import datetime as dt
 import json
 from contextlib import contextmanager
+from copy import copy
 from decimal import Decimal
 
+from trytond.model import Model
 from trytond.modules.company.tests import create_company
 from trytond.pool import Pool
 from trytond.protocols.jsonrpc import JSONEncoder
@@ -86,6 +88,18 @@ class Road:
             self.envelope = self.create_envelope(authorised, credit)
             self.session = self.create_session()
         self._parties = 0
+
+    def copy(self):
+        "Return the same road with records that nobody has read."
+        def anew(value):
+            if isinstance(value, dict):
+                return {k: anew(v) for k, v in value.items()}
+            return self.fresh(value) if isinstance(value, Model) else value
+
+        road = copy(self)
+        for name, value in vars(self).items():
+            setattr(road, name, anew(value))
+        return road
 
     def _create_company(self):
         pool = Pool()

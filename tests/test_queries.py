@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from lxml import etree
 from trytond.pool import Pool
+from trytond.transaction import Transaction
 
 from .refusal import RefusalCase, attempt, forget
 from .tools import count_queries
@@ -135,6 +136,25 @@ class QueriesTestCase(RefusalCase):
                 found = Model.search([('id', 'in', ids)])
                 Model.read([r.id for r in found], names)
         self.assertConstant(read, ids)
+
+    def test_model_names(self):
+        "Another user, another window: the names of the models are known"
+        IrModel = Pool().get('ir.model')
+
+        def names(login, **context):
+            with self.road.as_user(login), Transaction().set_context(
+                    language='fr', **context), count_queries() as queries:
+                return IrModel.get_names(), queries.selects
+
+        known, _ = names('claire')
+        self.assertEqual(
+            names('marc', active_model='grant.application', active_id=1),
+            (known, 0))
+        with self.road.as_user('marc'), Transaction().set_context(
+                language='en'):
+            self.assertEqual(
+                IrModel.get_name('grant.instalment'), "Grant Instalment")
+        self.assertEqual(known['grant.instalment'], "Versement")
 
     def test_applications(self):
         self.assertListConstant(

@@ -76,8 +76,8 @@ def remove_old():
 
 
 @contextmanager
-def lock():
-    with open(CACHE / 'lock', 'w') as file:
+def lock(name='lock'):
+    with open(CACHE / name, 'w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -136,6 +136,7 @@ def use():
     remove_old()
     os.environ['DB_CACHE'] = str(own)
 
+    from trytond import backend
     from trytond.tests import test_tryton, tools
 
     restore_db_cache = test_tryton.restore_db_cache
@@ -175,12 +176,52 @@ def use():
     def activate_in_language(modules, lang='en'):
         # A database left in another language would enter the cache as one
         # of this language.
-        if test_tryton.db_exist() and language() != lang:
-            test_tryton.drop_db()
-        return activate_module(modules, lang=lang)
+        if test_tryton.db_exist():
+            if language() != lang:
+                test_tryton.drop_db()
+            elif is_loaded(modules):
+                # To load every module again takes a second.
+                return
+        if building or is_cached(modules, lang):
+            return activate_module(modules, lang=lang)
+        # One process makes the database, the others wait for it.
+        with lock(f'{backend.name}.lock'):
+            return activate_module(modules, lang=lang)
 
     test_tryton.activate_module = activate_in_language
     return own
+
+
+def is_cached(modules, lang):
+    "Whether the database of the module may be restored."
+    from trytond.tests import test_tryton
+
+    # As activate_module names it
+    name = modules if isinstance(modules, str) else '-'.join(modules)
+    if lang != 'en':
+        name += f'--{lang}'
+    return os.path.exists(
+        test_tryton._db_cache_file(test_tryton.DB_CACHE, name))
+
+
+def is_loaded(modules):
+    "Whether the pool has the modules, and nothing else than what is active."
+    from trytond.pool import Pool
+    from trytond.tests.test_tryton import DB_NAME
+    from trytond.transaction import Transaction
+
+    pool = Pool(DB_NAME)
+    if not pool.ready:
+        return False
+    if isinstance(modules, str):
+        modules = [modules]
+    with Transaction().start(DB_NAME, 0, readonly=True) as transaction:
+        cursor = transaction.connection.cursor()
+        cursor.execute(
+            "SELECT name FROM ir_module WHERE state = 'activated'")
+        activated = {name for name, in cursor}
+    return set(modules) <= activated and set(
+        Pool._pool_modules[DB_NAME]) == activated
 
 
 def language():

@@ -248,10 +248,10 @@ class _Journal(AppendOnlyMixin):
     @classmethod
     def get_models(cls):
         "Return the models whose records may be journalled."
-        IrModel = Pool().get('ir.model')
         with without_check_access():
+            names = Pool().get('ir.model').get_names()
             return [(None, '')] + [
-                (name, IrModel.get_name(name))
+                (name, names.get(name, name))
                 for name, model in Pool().iterobject()
                 if issubclass(model, ModelSQL)
                 and (name.startswith('grant.')
