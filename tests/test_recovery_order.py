@@ -19,6 +19,7 @@ from trytond.transaction import Transaction
 
 from .refusal import attempt, forget, set_state
 from .test_recovery import RecoveryCase
+from .tools import count_selects
 
 HEADINGS = [
     'batch_id', 'line_no', 'status', 'reason', 'titre_no', 'bordereau_no',
@@ -515,6 +516,50 @@ class ReturnTestCase(OrderCase):
             self.assertEqual(
                 action['res_model'], 'grant.recovery.return')
         self.assertEqual(self.the_recovery.order_number, 'T-12')
+
+
+class QueriesTestCase(OrderCase):
+    "As many queries for ten recoveries as for one"
+
+    def more(self, count):
+        "Create so many other decided recoveries of one euro."
+        with self.road.system():
+            recoveries = Pool().get('grant.recovery').create([{
+                        'convention': self.dossier.convention.id,
+                        'tranche': self.dossier.tranche.id,
+                        'cause': 'condition',
+                        'amount': Decimal(1),
+                        'facts': "Trop-perçu",
+                        } for _ in range(count)])
+        return [set_state(r, 'confirmed') for r in recoveries]
+
+    def assertConstant(self, function, recoveries):
+        one, ten = (
+            count_selects(function, [r.id for r in sub])
+            for sub in [recoveries[:1], recoveries])
+        self.assertLessEqual(ten, one + 1, (one, ten))
+
+    def test_list(self):
+        recoveries = self.more(10)
+        batch = self.prepare_batch(recoveries=recoveries)
+        Recovery = Pool().get('grant.recovery')
+
+        def read(ids):
+            Recovery.read(ids, [
+                    'rec_name', 'batch', 'batch.rec_name', 'next_step',
+                    'whose_turn', 'limitation_on'])
+        self.assertConstant(read, recoveries)
+        self.assertEqual(batch.line_count, 20)
+
+    def test_preview(self):
+        recoveries = self.more(10)
+        Batch = Pool().get('grant.recovery.batch')
+        Recovery = Pool().get('grant.recovery')
+
+        def check(ids):
+            self.assertFalse(
+                Batch.check_recoveries(Recovery.browse(ids)))
+        self.assertConstant(check, recoveries)
 
 
 class SplitTestCase(OrderCase):
