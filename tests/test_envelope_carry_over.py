@@ -713,76 +713,6 @@ class QueriesTestCase(RefusalCase):
                 self.assertLessEqual(many, few + 3)
 
 
-def test_queue(department):
-    "Beyond the limit it is done in the background, and the result is seen"
-    CarryOver = Pool(department.database).get('grant.envelope.carry_over')
-    with department.road() as road:
-        road.envelope = road.create_envelope(Decimal(100000), code='FILE')
-        road.to_single_payments(3, Decimal(400))
-        record = simulate(road)
-        problem = simulate(road)
-        envelope = road.envelope.id
-    desk = department.desk('paul')
-
-    def press(record):
-        with patch.object(envelope_carry_over, 'QUEUE_ABOVE', 2):
-            desk('grant.envelope.carry_over', 'carry_over', [record.id])
-
-    def read(record):
-        with department.road():
-            record = CarryOver(record.id)
-            return record.state, record.carried, record.failure
-
-    try:
-        press(problem)
-    except Exception as error:
-        assert 'Aucune enveloppe' in str(error)
-    else:
-        raise AssertionError
-    assert read(problem) == ('draft', 1200, None)
-    with department.road() as road:
-        road.envelope = road.envelope.__class__(envelope)
-        next_ = open_next(road)
-        CarryOver.simulate([CarryOver(record.id), CarryOver(problem.id)])
-    # What happens between the request and the task is said afterwards
-    with patch.object(
-            CarryOver, '_move', side_effect=UserError("Bloqué entre-temps")):
-        press(problem)
-    assert read(problem) == ('draft', 1200, "Bloqué entre-temps")
-    press(record)
-    assert read(record) == ('done', 1200, None)
-    with department.road() as road:
-        assert road.fresh(next_).committed == 1200
-        assert next_.__class__(envelope).committed == 0
-        record = CarryOver(record.id)
-        assert record.done_by.login == 'paul'
-        assert [li.carried for li in record.lines] == [400] * 3
-
-
-def test_at_once(department):
-    "Two officers press at the same moment: it is carried over once"
-    with department.road() as road:
-        road.envelope = road.create_envelope(Decimal(100000), code='DEUX')
-        with road.system():
-            Scheme = Pool().get('grant.scheme')
-            Scheme.write(Scheme.search([('code', '=', 'PETIT')]),
-                {'code': 'AUTRE'})
-        road.to_single_payments(2, Decimal(400))
-        next_ = open_next(road)
-        records = [simulate(road), simulate(road)]
-    refusals = at_once(*[
-            partial(department.desk(login), 'grant.envelope.carry_over',
-                'carry_over', [record.id])
-            for login, record in zip(
-                ['finance0', 'finance1'], records, strict=True)])
-    assert len(refusals) == 1
-    with department.road() as road:
-        assert road.fresh(next_).authorised == 800
-        assert road.fresh(next_).committed == 800
-        states = sorted(road.fresh(r).state for r in records)
-        assert states == ['done', 'draft']
-
-
 class UndoMixin:
 
     def undo(self, record, login='paul', reason="Reporté trop tôt."):
@@ -990,3 +920,73 @@ class UndoSeveralYearsTestCase(UndoMixin, CarryCase):
 
 
 del CarryCase, RefusalCase
+
+
+def test_queue(department):
+    "Beyond the limit it is done in the background, and the result is seen"
+    CarryOver = Pool(department.database).get('grant.envelope.carry_over')
+    with department.road() as road:
+        road.envelope = road.create_envelope(Decimal(100000), code='FILE')
+        road.to_single_payments(3, Decimal(400))
+        record = simulate(road)
+        problem = simulate(road)
+        envelope = road.envelope.id
+    desk = department.desk('paul')
+
+    def press(record):
+        with patch.object(envelope_carry_over, 'QUEUE_ABOVE', 2):
+            desk('grant.envelope.carry_over', 'carry_over', [record.id])
+
+    def read(record):
+        with department.road():
+            record = CarryOver(record.id)
+            return record.state, record.carried, record.failure
+
+    try:
+        press(problem)
+    except Exception as error:
+        assert 'Aucune enveloppe' in str(error)
+    else:
+        raise AssertionError
+    assert read(problem) == ('draft', 1200, None)
+    with department.road() as road:
+        road.envelope = road.envelope.__class__(envelope)
+        next_ = open_next(road)
+        CarryOver.simulate([CarryOver(record.id), CarryOver(problem.id)])
+    # What happens between the request and the task is said afterwards
+    with patch.object(
+            CarryOver, '_move', side_effect=UserError("Bloqué entre-temps")):
+        press(problem)
+    assert read(problem) == ('draft', 1200, "Bloqué entre-temps")
+    press(record)
+    assert read(record) == ('done', 1200, None)
+    with department.road() as road:
+        assert road.fresh(next_).committed == 1200
+        assert next_.__class__(envelope).committed == 0
+        record = CarryOver(record.id)
+        assert record.done_by.login == 'paul'
+        assert [li.carried for li in record.lines] == [400] * 3
+
+
+def test_at_once(department):
+    "Two officers press at the same moment: it is carried over once"
+    with department.road() as road:
+        road.envelope = road.create_envelope(Decimal(100000), code='DEUX')
+        with road.system():
+            Scheme = Pool().get('grant.scheme')
+            Scheme.write(Scheme.search([('code', '=', 'PETIT')]),
+                {'code': 'AUTRE'})
+        road.to_single_payments(2, Decimal(400))
+        next_ = open_next(road)
+        records = [simulate(road), simulate(road)]
+    refusals = at_once(*[
+            partial(department.desk(login), 'grant.envelope.carry_over',
+                'carry_over', [record.id])
+            for login, record in zip(
+                ['finance0', 'finance1'], records, strict=True)])
+    assert len(refusals) == 1
+    with department.road() as road:
+        assert road.fresh(next_).authorised == 800
+        assert road.fresh(next_).committed == 800
+        states = sorted(road.fresh(r).state for r in records)
+        assert states == ['done', 'draft']

@@ -353,7 +353,8 @@ class ReportTestCase(RefusalCase):
             road.write('claire', line, key_criterion="Surface",
                 key_base=Decimal(20000), key_rate=Decimal('0.6'))
             road.press('claire', report, 'submit')
-        with self.refused(CompletenessError, None, "120", "C2026-0002"):
+        number = road.fresh(other).convention.number
+        with self.refused(CompletenessError, None, "120", number):
             road.press('claire', self.report, 'accept')
         road.write('claire', self.line('60'), key_base=Decimal(20001))
         road.write('claire', self.line('60'), realised=Decimal('12000.60'))
