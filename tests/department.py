@@ -11,11 +11,12 @@ from functools import partial
 from unittest.mock import patch
 
 import pytest
-from trytond import config
+from trytond import backend, config
 from trytond.pool import Pool
 from trytond.tests.test_tryton import DB_NAME, activate_module, drop_db
 from trytond.transaction import Transaction
 
+from .refusal import shared
 from .road import Road
 from .rpc import Desk
 from .tools import is_postgresql
@@ -30,8 +31,20 @@ def database(tmp_path_factory):
     drop_db()
     activate_module('pacte_grants', lang='fr')
     if is_postgresql():
-        yield DB_NAME
+        name = f'{DB_NAME}_department'
+        # It is not that of the tests which share a road without committing.
+        backend.Database(DB_NAME).close()
+        with Transaction().start(
+                None, 0, close=True, autocommit=True) as transaction:
+            transaction.database.create(
+                transaction.connection, name, DB_NAME)
         drop_db()
+        Pool(name).init()
+        try:
+            yield name
+        finally:
+            shared.close()
+            drop_db(name)
         return
     name = 'concurrency'
     folder = tmp_path_factory.mktemp('database')
