@@ -11,18 +11,17 @@ from collections import defaultdict
 from sql.aggregate import Max
 
 from trytond.i18n import gettext
-from trytond.model import Index, ModelSQL, ModelView, Unique, fields
-from trytond.modules.currency.fields import Monetary
+from trytond.model import Index, ModelSQL, ModelView, fields
 from trytond.pool import Pool, PoolMeta
 from trytond.pyson import Eval, If
 from trytond.tools import grouped_slice, reduce_ids
 from trytond.transaction import Transaction, without_check_access
 
 from .batch_file import (
-    LABEL_LENGTH, FileBatchMixin, clean, make_file, write_amount, write_day)
+    LABEL_LENGTH, FileBatchMixin, FileLineMixin, clean, make_file, write_day)
 from .exceptions import CompletenessError, FrozenError
 from .mixin import (
-    GuardMixin, WorkflowMixin, acting_user, comes_from_outside, transition)
+    WorkflowMixin, acting_user, comes_from_outside, transition)
 from .payment import _moving_payments
 from .sums import SLICE
 
@@ -38,7 +37,6 @@ COLUMNS = [
 _KINDS = {
     'advance': 'avance', 'interim': 'acompte', 'balance': 'solde',
     'single': 'unique'}
-_SECTIONS = {'operating': 'fonctionnement', 'investment': 'investissement'}
 
 
 class Configuration(metaclass=PoolMeta):
@@ -399,19 +397,15 @@ class Group(FileBatchMixin, WorkflowMixin, metaclass=PoolMeta):
         "Close the batches: the payer has answered every line."
 
 
-class Line(GuardMixin, ModelSQL, ModelView):
+class Line(FileLineMixin, ModelSQL, ModelView):
     "A line of a batch: a payment, or its part charged to one imputation."
     __name__ = 'grant.batch.line'
+    _batch_field = 'group'
+    _sealed = FileLineMixin._sealed | {'group', 'payment'}
 
     group = fields.Many2One(
         'account.payment.group', "Batch", required=True, readonly=True,
         ondelete='RESTRICT')
-    company = fields.Function(fields.Many2One(
-            'company.company', "Company", required=True),
-        'on_change_with_company', searcher='search_company')
-    currency = fields.Function(fields.Many2One(
-            'currency.currency', "Currency"), 'on_change_with_currency')
-    line_number = fields.Integer("Line", required=True, readonly=True)
     payment = fields.Many2One(
         'account.payment', "Payment", required=True, readonly=True,
         ondelete='RESTRICT')
@@ -424,50 +418,12 @@ class Line(GuardMixin, ModelSQL, ModelView):
         'on_change_with_party', searcher='search_party')
     finance_number = fields.Function(fields.Char(
             "Commitment in the Package"), 'on_change_with_finance_number')
-    section = fields.Selection([
-            (None, ""),
-            ('operating', "Operating"),
-            ('investment', "Investment"),
-            ], "Section", readonly=True, sort=False)
-    chapter = fields.Char("Chapter", readonly=True)
-    nature = fields.Char("Nature", readonly=True)
-    function = fields.Char("Function", readonly=True)
-    operation = fields.Char("Operation", readonly=True)
-    amount = Monetary(
-        "Amount", currency='currency', digits='currency', required=True,
-        readonly=True)
-
     @classmethod
     def __setup__(cls):
         super().__setup__()
         table = cls.__table__()
-        cls._order = [
-            ('group', 'DESC'), ('line_number', 'ASC'), ('id', 'ASC')]
-        cls._sql_constraints.append((
-                'group_line_number_unique',
-                Unique(table, table.group, table.line_number),
-                'pacte_grants.msg_batch_line_unique'))
         cls._sql_indexes.add(
             Index(table, (table.payment, Index.Equality())))
-
-    def get_rec_name(self, name):
-        return f'{self.group.number} / {self.line_number}'
-
-    @classmethod
-    def search_rec_name(cls, name, clause):
-        return [('group.number', *clause[1:])]
-
-    @fields.depends('group', '_parent_group.company')
-    def on_change_with_company(self, name=None):
-        return self.group.company if self.group else None
-
-    @classmethod
-    def search_company(cls, name, clause):
-        return [('group.' + clause[0], *clause[1:])]
-
-    @fields.depends('group', '_parent_group.company')
-    def on_change_with_currency(self, name=None):
-        return self.group.company.currency if self.group else None
 
     @fields.depends('payment')
     def on_change_with_instalment(self, name=None):
@@ -491,24 +447,6 @@ class Line(GuardMixin, ModelSQL, ModelView):
             commitment = self.payment.instalment.commitment
             return commitment.finance_number if commitment else None
 
-    # What the batch says of the payment; the rest is the payer's answer.
-    _sealed = {
-        'group', 'line_number', 'payment', 'section', 'chapter', 'nature',
-        'function', 'operation', 'amount'}
-
-    @classmethod
-    def check_modification(cls, mode, lines, values=None, external=False):
-        super().check_modification(
-            mode, lines, values=values, external=external)
-        if mode == 'write' and not values.keys() & cls._sealed:
-            return
-        if mode in {'write', 'delete'}:
-            for line in lines:
-                if line.group.state != 'preparation':
-                    raise FrozenError(gettext(
-                            'pacte_grants.msg_batch_sealed',
-                            batch=line.group.rec_name))
-
     def get_row(self, context):
         "Return the row of the file: values (texts) by column."
         instalment = context['instalments'][self.payment.instalment.id]
@@ -518,10 +456,7 @@ class Line(GuardMixin, ModelSQL, ModelView):
         bank = account.account.bank if account else None
         act = self._get_act(instalment, context['granted'][convention.id])
         pieces = context['pieces'][instalment.id]
-        return {
-            'batch_id': self.group.number,
-            'line_no': self.line_number,
-            'exercise': self.group.exercise,
+        return self.get_imputation_row() | {
             'budget_code': clean(context['budget']),
             'engagement_ref': clean(self.finance_number),
             'tiers_code_finance': clean(party.finance_code),
@@ -532,12 +467,6 @@ class Line(GuardMixin, ModelSQL, ModelView):
             'holder': clean(
                 account.holder if account and account.holder
                 else party.name),
-            'amount': write_amount(self.amount),
-            'section': _SECTIONS.get(self.section, ''),
-            'chapter': self.chapter,
-            'nature': self.nature,
-            'function': self.function,
-            'operation': clean(self.operation),
             'label': clean(
                 f'{_KINDS[instalment.kind]} {instalment.tranche.year} '
                 f'{convention.number} {party.name}')[:LABEL_LENGTH],

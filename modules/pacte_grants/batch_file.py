@@ -25,7 +25,7 @@ from trytond.transaction import (
 from trytond.wizard import Button, StateView, Wizard
 
 from .exceptions import CompletenessError, DutyError, FrozenError
-from .mixin import AppendOnlyMixin, now
+from .mixin import AppendOnlyMixin, GuardMixin, now
 from .party import sees_bank_numbers
 from .sums import SLICE
 
@@ -35,6 +35,7 @@ if config.getboolean('attachment', 'filestore', default=True):
 else:
     file_id = store_prefix = None
 
+_SECTIONS = {'operating': 'fonctionnement', 'investment': 'investissement'}
 TRAILER = 'TOTAL'
 LABEL_LENGTH = 64
 
@@ -160,6 +161,96 @@ class FileBatchMixin:
                     'before': self.line_count, 'after': total,
                     'reason': digest,
                     }])
+
+
+class FileLineMixin(GuardMixin):
+    """A line of a batch with its file, charged to one imputation.
+
+    Its batch is in the field ``_batch_field``; ``_sealed`` adds to what the
+    file says the fields that are its own.  The rest is the payer's answer.
+    """
+    __slots__ = ()
+    _batch_field = None
+    _sealed = frozenset({
+            'line_number', 'section', 'chapter', 'nature', 'function',
+            'operation', 'amount'})
+
+    company = fields.Function(fields.Many2One(
+            'company.company', "Company", required=True),
+        'get_company', searcher='search_company')
+    currency = fields.Function(fields.Many2One(
+            'currency.currency', "Currency"), 'get_currency')
+    line_number = fields.Integer("Line", required=True, readonly=True)
+    section = fields.Selection([
+            (None, ""),
+            ('operating', "Operating"),
+            ('investment', "Investment"),
+            ], "Section", readonly=True, sort=False)
+    chapter = fields.Char("Chapter", readonly=True)
+    nature = fields.Char("Nature", readonly=True)
+    function = fields.Char("Function", readonly=True)
+    operation = fields.Char("Operation", readonly=True)
+    amount = Monetary(
+        "Amount", currency='currency', digits='currency', required=True,
+        readonly=True)
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table, name = cls.__table__(), cls._batch_field
+        cls._order = [
+            (name, 'DESC'), ('line_number', 'ASC'), ('id', 'ASC')]
+        cls._sql_constraints.append((
+                f'{name}_line_number_unique',
+                Unique(table, getattr(table, name), table.line_number),
+                'pacte_grants.msg_batch_line_unique'))
+
+    @property
+    def _batch(self):
+        return getattr(self, self._batch_field)
+
+    def get_rec_name(self, name):
+        return f'{self._batch.number} / {self.line_number}'
+
+    @classmethod
+    def search_rec_name(cls, name, clause):
+        return [(f'{cls._batch_field}.number', *clause[1:])]
+
+    def get_company(self, name):
+        return self._batch.company.id
+
+    @classmethod
+    def search_company(cls, name, clause):
+        return [(f'{cls._batch_field}.{clause[0]}', *clause[1:])]
+
+    def get_currency(self, name):
+        return self._batch.company.currency.id
+
+    @classmethod
+    def check_modification(cls, mode, lines, values=None, external=False):
+        super().check_modification(
+            mode, lines, values=values, external=external)
+        if mode == 'write' and not values.keys() & cls._sealed:
+            return
+        for line in lines:
+            if line._batch.state != 'preparation':
+                raise FrozenError(gettext(
+                        'pacte_grants.msg_batch_sealed',
+                        batch=line._batch.rec_name))
+
+    def get_imputation_row(self):
+        "Return what the file says of the line itself: texts by column."
+        return {
+            'batch_id': self._batch.number,
+            'line_no': self.line_number,
+            'exercise': self._batch.exercise,
+            'amount': write_amount(self.amount),
+            'section': _SECTIONS.get(self.section, ''),
+            'chapter': self.chapter or '',
+            'nature': self.nature or '',
+            'function': self.function or '',
+            'operation': clean(self.operation),
+            }
 
 
 class File(AppendOnlyMixin, ModelSQL):

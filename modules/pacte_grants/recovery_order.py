@@ -22,12 +22,12 @@ from trytond.pyson import Eval, If
 from trytond.transaction import without_check_access
 
 from .batch_file import (
-    LABEL_LENGTH, FileBatchMixin, clean, make_file, write_amount, write_day)
+    LABEL_LENGTH, FileBatchMixin, FileLineMixin, clean, make_file, write_day)
 from .check import money
 from .document import _address_lines
 from .exceptions import AmountError, CompletenessError, FrozenError
 from .mixin import (
-    GuardMixin, WorkflowMixin, acting_user, comes_from_outside, transition)
+    WorkflowMixin, acting_user, comes_from_outside, transition)
 from .scheme import CompanyMixin
 from .sums import split
 
@@ -43,7 +43,6 @@ _CAUSES = {
     'breach': 'manquement CER', 'termination': 'résiliation',
     'cancelled': 'action annulée', 'no_award': 'avance sans attribution',
     'no_report': 'compte rendu non produit'}
-_SECTIONS = {'operating': 'fonctionnement', 'investment': 'investissement'}
 STATUSES = [
     ('received', "Received"),
     ('issued', "Issued"),
@@ -245,32 +244,29 @@ class Batch(
 
     @classmethod
     @without_check_access
-    def close_answered(cls, batches):
-        """Close the batches of which every recovery is at its end or has to
-        be sent again."""
+    def close_answered(cls, batches, ended=()):
+        """Close the batches of which every recovery is at its end, or about
+        to be (``ended``), or has to be sent again."""
         done = [
             b for b in cls.browse([b.id for b in batches])
             if b.state == 'transmitted'
             and all(
                 li.return_status in {'recovered', 'rejected'}
-                or li.recovery.state != 'confirmed' for li in b.lines)]
+                or li.recovery.state != 'confirmed'
+                or li.recovery in ended for li in b.lines)]
         if done:
             cls.write(done, {'state': 'closed'})
 
 
-class Line(GuardMixin, ModelSQL, ModelView):
+class Line(FileLineMixin, ModelSQL, ModelView):
     "The part of a recovery that undoes one imputation of a payment."
     __name__ = 'grant.recovery.batch.line'
+    _batch_field = 'batch'
+    _sealed = FileLineMixin._sealed | {'batch', 'recovery', 'instalment'}
 
     batch = fields.Many2One(
         'grant.recovery.batch', "Batch", required=True, readonly=True,
         ondelete='RESTRICT')
-    company = fields.Function(fields.Many2One(
-            'company.company', "Company", required=True),
-        'on_change_with_company', searcher='search_company')
-    currency = fields.Function(fields.Many2One(
-            'currency.currency', "Currency"), 'on_change_with_currency')
-    line_number = fields.Integer("Line", required=True, readonly=True)
     recovery = fields.Many2One(
         'grant.recovery', "Recovery", required=True, readonly=True,
         ondelete='RESTRICT')
@@ -281,53 +277,15 @@ class Line(GuardMixin, ModelSQL, ModelView):
     instalment = fields.Many2One(
         'grant.instalment', "Payment Taken Back", required=True,
         readonly=True, ondelete='RESTRICT')
-    section = fields.Selection([
-            (None, ""),
-            ('operating', "Operating"),
-            ('investment', "Investment"),
-            ], "Section", readonly=True, sort=False)
-    chapter = fields.Char("Chapter", readonly=True)
-    nature = fields.Char("Nature", readonly=True)
-    function = fields.Char("Function", readonly=True)
-    operation = fields.Char("Operation", readonly=True)
-    amount = Monetary(
-        "Amount", currency='currency', digits='currency', required=True,
-        readonly=True)
-
     @classmethod
     def __setup__(cls):
         super().__setup__()
         table = cls.__table__()
         cls.__access__.add('batch')
-        cls._order = [
-            ('batch', 'DESC'), ('line_number', 'ASC'), ('id', 'ASC')]
-        cls._sql_constraints.append((
-                'batch_line_number_unique',
-                Unique(table, table.batch, table.line_number),
-                'pacte_grants.msg_batch_line_unique'))
         cls._sql_indexes.update({
                 Index(table, (table.recovery, Index.Equality())),
                 Index(table, (table.instalment, Index.Equality())),
                 })
-
-    def get_rec_name(self, name):
-        return f'{self.batch.number} / {self.line_number}'
-
-    @classmethod
-    def search_rec_name(cls, name, clause):
-        return [('batch.number', *clause[1:])]
-
-    @fields.depends('batch', '_parent_batch.company')
-    def on_change_with_company(self, name=None):
-        return self.batch.company if self.batch else None
-
-    @classmethod
-    def search_company(cls, name, clause):
-        return [('batch.' + clause[0], *clause[1:])]
-
-    @fields.depends('batch', '_parent_batch.company')
-    def on_change_with_currency(self, name=None):
-        return self.batch.company.currency if self.batch else None
 
     @fields.depends('recovery', '_parent_recovery.party')
     def on_change_with_party(self, name=None):
@@ -337,23 +295,6 @@ class Line(GuardMixin, ModelSQL, ModelView):
     def search_party(cls, name, clause):
         return [('recovery.convention.' + clause[0], *clause[1:])]
 
-    # What the batch says of the recovery; the rest is the payer's answer.
-    _sealed = {
-        'batch', 'line_number', 'recovery', 'instalment', 'section',
-        'chapter', 'nature', 'function', 'operation', 'amount'}
-
-    @classmethod
-    def check_modification(cls, mode, lines, values=None, external=False):
-        super().check_modification(
-            mode, lines, values=values, external=external)
-        if mode == 'write' and not values.keys() & cls._sealed:
-            return
-        for line in lines:
-            if line.batch.state != 'preparation':
-                raise FrozenError(gettext(
-                        'pacte_grants.msg_batch_sealed',
-                        batch=line.batch.rec_name))
-
     def get_row(self, budget):
         "Return the row of the file: values (texts) by column."
         recovery, instalment = self.recovery, self.instalment
@@ -361,22 +302,13 @@ class Line(GuardMixin, ModelSQL, ModelView):
         commitment = instalment.commitment
         documents = recovery.pieces_of_order
         letter = documents[0] if documents else None
-        return {
-            'batch_id': self.batch.number,
-            'line_no': self.line_number,
-            'exercise': self.batch.exercise,
+        return self.get_imputation_row() | {
             'budget_code': clean(budget),
             'tiers_code_finance': clean(party.finance_code),
             'siret': party.siret or '',
             'tiers_name': clean(party.name),
             'tiers_address': clean(
                 ', '.join(_address_lines(party.address_get()))),
-            'amount': write_amount(self.amount),
-            'section': _SECTIONS.get(self.section, ''),
-            'chapter': self.chapter or '',
-            'nature': self.nature or '',
-            'function': self.function or '',
-            'operation': clean(self.operation),
             'label': clean(
                 f'reversement {_CAUSES[recovery.cause]} '
                 f'{convention.number} {party.name}')[:LABEL_LENGTH],
@@ -597,37 +529,8 @@ class Recovery(metaclass=PoolMeta):
         for recovery in recoveries:
             recovery.check_answered()
         super()._end(recoveries, required, message)
-
-    @classmethod
-    def _close_batches(cls, recoveries):
-        pool = Pool()
-        pool.get('grant.recovery.batch').close_answered(list({
-                    r.batch for r in cls.browse([r.id for r in recoveries])
-                    if r.batch}))
-
-    @classmethod
-    @ModelView.button
-    def settle(cls, recoveries):
-        super().settle(recoveries)
-        cls._close_batches(recoveries)
-
-    @classmethod
-    @ModelView.button
-    def set_off(cls, recoveries):
-        super().set_off(recoveries)
-        cls._close_batches(recoveries)
-
-    @classmethod
-    @ModelView.button
-    def remit(cls, recoveries):
-        super().remit(recoveries)
-        cls._close_batches(recoveries)
-
-    @classmethod
-    @ModelView.button
-    def write_off(cls, recoveries):
-        super().write_off(recoveries)
-        cls._close_batches(recoveries)
+        Pool().get('grant.recovery.batch').close_answered(
+            list({r.batch for r in recoveries if r.batch}), ended=recoveries)
 
     @classmethod
     @ModelView.button
